@@ -1,0 +1,166 @@
+"""What one call to an engine takes and costs, and what a whole run may cost."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from ponder.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to continue a prefix.
+
+    Args:
+        max_tokens: completion tokens at most, the end-of-text token among them.
+        temperature: 0 is greedy.
+        top_p, top_k, min_p: truncations of the distribution, applied in the order top_k, top_p, min_p
+            to the distribution at temperature 1; 1.0, 0 and 0.0 leave it alone.
+        stop: strings that end the segment; the one found is kept in its text.
+        stop_ids: token ids that end the segment like a stop string, and that `min_tokens` suppresses
+            (stop strings it does not suppress).
+        min_tokens: this many tokens come before end-of-text or a stop id may.
+        logit_bias: added to the logits of these token ids, in nats, throughout the call.
+        seed: the same seed and prefix give the same tokens, on an engine that is deterministic.
+        logprobs: None records nothing, 0 the sampled tokens' log-probabilities, k > 0 also the k likeliest
+            tokens'. Always of the model's own distribution: temperature 1, no bias, no truncation.
+            An engine that cannot tell leaves them out.
+        grammar: a JSON schema that the text must follow.
+        depth: recurrence, for models that think in depth.
+
+    """
+
+    max_tokens: int = 512
+    temperature: float = 0.8
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
+    min_tokens: int = 0
+    logit_bias: Mapping[int, float] = field(default_factory=dict, hash=False)
+    seed: int | None = None
+    logprobs: int | None = None
+    grammar: str | None = None
+    depth: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what no engine could mean."""
+        if self.max_tokens < 1:
+            raise UsageError(f"max_tokens must be at least 1, not {self.max_tokens}.")
+        if not self.temperature >= 0:
+            raise UsageError(f"The temperature must be 0 or more, not {self.temperature}.")
+        if not 0 < self.top_p <= 1 or not 0 <= self.min_p < 1 or self.top_k < 0:
+            raise UsageError("Give 0 < top_p <= 1, 0 <= min_p < 1 and top_k >= 0.")
+        stop: object = self.stop  # callers without a type checker pass a bare string
+        if not isinstance(stop, tuple) or "" in stop:
+            raise UsageError("stop takes a tuple of non-empty strings, for example stop=('\\n\\n',).")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was spent. Tokens are counted, never guessed; `+` adds.
+
+    `prompt` counts every token read before the first one written, `cached` those among them that were not
+    computed again; `completion` every token sampled, end-of-text included; `scorer` the tokens read by
+    reward models. `seconds` add up over calls (wall time of each), so parallel calls sum to more than the clock.
+    """
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+    scorer: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+    flops: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt + other.prompt,
+            self.cached + other.cached,
+            self.completion + other.completion,
+            self.scorer + other.scorer,
+            self.calls + other.calls,
+            self.seconds + other.seconds,
+            self.flops + other.flops,
+        )
+
+    @property
+    def total(self) -> int:
+        """Prompt, completion and scorer tokens.
+
+        Cached tokens count in full: what a budget allows must not depend on the luck of a cache.
+        """
+        return self.prompt + self.completion + self.scorer
+
+
+_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+_SECONDS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600}
+_NUMBER = r"(\d+(?:\.\d+)?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that may be spent; None is without limit.
+
+    `tokens` limits completion tokens of every role, `total_tokens` all tokens read and written,
+    `seconds` the wall clock, `calls` the calls to engines.
+    """
+
+    tokens: int | None = None
+    total_tokens: int | None = None
+    seconds: float | None = None
+    calls: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a negative limit."""
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is not None and not value >= 0:
+                raise UsageError(f"A budget cannot be negative: {f.name}={value}.")
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read "4k", "4k,30s", "calls=20", "total=16k,2min"; the commas join limits of one budget.
+
+        Raises:
+            UsageError: a part that is none of these, or a limit given twice.
+
+        """
+        limits: dict[str, Any] = {}
+        for part in filter(None, (p.strip().lower() for p in text.split(","))):
+            if m := re.fullmatch(rf"(?:(tokens|total|calls)=)?{_NUMBER}([km]?)", part):
+                name = {None: "tokens", "total": "total_tokens"}.get(m[1], m[1])
+                amount: float = round(float(m[2]) * _UNITS[m[3]])
+            elif m := re.fullmatch(rf"(?:seconds=)?{_NUMBER}(ms|s|min|h)", part):
+                name, amount = "seconds", float(m[1]) * _SECONDS[m[2]]
+            else:
+                raise UsageError(
+                    f"Cannot read the budget {part!r}. Examples: 4k (completion tokens), 4k,30s (and seconds), "
+                    "total=16k (prompt tokens too), calls=20."
+                )
+            if name in limits:
+                raise UsageError(f"The budget {text!r} limits {name} twice.")
+            limits[name] = amount
+        if not limits:
+            raise UsageError("The budget is empty. Examples: 4k, 4k,30s, calls=20.")
+        return cls(**limits)
+
+    def __str__(self) -> str:
+        """The inverse of `parse`."""
+        parts = [
+            *([_short(self.tokens)] if self.tokens is not None else []),
+            *([f"total={_short(self.total_tokens)}"] if self.total_tokens is not None else []),
+            *([f"{self.seconds:g}s"] if self.seconds is not None else []),
+            *([f"calls={self.calls}"] if self.calls is not None else []),
+        ]
+        return ",".join(parts) or "unlimited"
+
+
+def _short(n: int) -> str:
+    return f"{n // 1000}k" if n and n % 1000 == 0 else str(n)

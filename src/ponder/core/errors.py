@@ -1,0 +1,87 @@
+"""Every error ponder raises on purpose, in one tree.
+
+    PonderError
+    ├── UsageError            the caller asked for something that makes no sense; says what would
+    │   ├── UnknownName       no such strategy, model, scorer or parameter; near names are suggested
+    │   └── Unsupported       the engine cannot do what the strategy needs; says what to use instead
+    ├── OutOfBudget           nothing more can be paid for (a strategy's best proposal becomes the answer)
+    ├── EngineError           the model, or the way to it, failed
+    │   ├── ModelFileError    the model file is missing, cut short or no model file
+    │   ├── ContextOverflow   prompt and answer do not fit the model's context
+    │   ├── EngineClosed      the engine was closed while, or before, it was asked
+    │   └── TransientError    worth another try: engines.layers.Retrying, and nobody else, tries again
+    ├── AllFailed             every sample of a group failed; carries the errors
+    └── StoreError            the run file cannot be written or read
+
+Each message is one sentence that says what happened and, after it, what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class PonderError(Exception):
+    """The root of the tree."""
+
+
+class UsageError(PonderError):
+    """The caller asked for something that makes no sense."""
+
+
+class UnknownName(UsageError):
+    """No such name; the message suggests near ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known) or 'none'}."
+        super().__init__(f"There is no {what} named {name!r}. {hint}")
+
+
+class Unsupported(UsageError):
+    """The engine cannot do what the strategy needs."""
+
+
+class OutOfBudget(PonderError):
+    """Nothing more can be paid for."""
+
+
+class EngineError(PonderError):
+    """The model, or the way to it, failed."""
+
+
+class ModelFileError(EngineError):
+    """The model file is missing, cut short or no model file."""
+
+
+class ContextOverflow(EngineError):
+    """Prompt and answer do not fit the model's context."""
+
+
+class EngineClosed(EngineError):
+    """The engine was closed while, or before, it was asked."""
+
+
+class TransientError(EngineError):
+    """Worth another try. `retry_after` is in seconds, if the other side named a time."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AllFailed(PonderError):
+    """Every sample of a group failed."""
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        super().__init__(f"All {len(errors)} samples failed; the first said: {errors[0]}")
+        self.errors = tuple(errors)
+
+
+class StoreError(PonderError):
+    """The run file cannot be written or read."""

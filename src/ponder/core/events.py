@@ -1,0 +1,141 @@
+"""What happens in a run, as flat values. The tree is a pure function of them (`runtime.tree`).
+
+Watchers subscribe to events: the terminal, the store, the gateway's stream, the viewer. Algorithms hold no
+recording lines. A watcher may be called from an engine's thread; it must be quick and must not raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from ponder.core.calls import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`place` is where in the program it happened."""
+
+    kind: ClassVar[str]
+    place: str
+
+    def body(self) -> dict[str, Any]:
+        """The event as plain JSON values, without its place."""
+        values = asdict(self)
+        del values["place"]
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    """An attempt at a problem begins."""
+
+    kind: ClassVar[str] = "started"
+    problem: str
+    question: str
+    strategy: str
+    models: dict[str, str]
+    budget: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extending(Event):
+    """A call to an engine begins: the place of its parent segment, and what a strategy wrote in between."""
+
+    kind: ClassVar[str] = "extending"
+    parent: str
+    written: str
+    role: str
+    sampling: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wrote(Event):
+    """Tokens came. Shown, never stored."""
+
+    kind: ClassVar[str] = "wrote"
+    text: str
+    tokens: int
+    visible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Extended(Event):
+    """A call to an engine ended and was paid for."""
+
+    kind: ClassVar[str] = "extended"
+    parent: str
+    written: str
+    role: str
+    text: str
+    token_ids: tuple[int, ...] | None
+    finish: str
+    stopped_by: str | None
+    usage: Usage
+    logprob: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """A call to an engine failed for good."""
+
+    kind: ClassVar[str] = "failed"
+    parent: str
+    role: str
+    error: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Scored(Event):
+    """Paths, named by the places of their last segments, got values."""
+
+    kind: ClassVar[str] = "scored"
+    scorer: str
+    paths: tuple[str, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delegated(Event):
+    """Another strategy takes over below this place."""
+
+    kind: ClassVar[str] = "delegated"
+    strategy: str
+    budget: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """The answers read off paths: (place, answer, key)."""
+
+    kind: ClassVar[str] = "answered"
+    answers: tuple[tuple[str, str | None, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed(Event):
+    """The answer, if the budget ended now."""
+
+    kind: ClassVar[str] = "proposed"
+    path: str
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """The attempt is over."""
+
+    kind: ClassVar[str] = "finished"
+    stop: str
+    path: str
+    answer: str | None
+    votes: tuple[tuple[str, float], ...]
+    usage: Usage
+    failed: int
+
+
+Watcher = Callable[[Event], None]

@@ -1,0 +1,165 @@
+"""Text as an immutable value with provenance: prompts, segments, and the paths they form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from ponder.core.calls import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ponder.core.problem import Message
+
+Finish = Literal["stop", "length", "eos", "tool_calls", "filtered", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is given before it writes: a conversation, or `raw` text that no template touches."""
+
+    messages: tuple[Message, ...] = ()
+    raw: str | None = None
+    tools: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    response_format: Mapping[str, Any] | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of text with one origin.
+
+    Args:
+        text: exactly what was written, the stop string included. End-of-text has no text.
+        token_ids: every token sampled, end-of-text included, where the engine gives them; a path is continued
+            by these ids, never by tokenising its text again (METHODS 0.1).
+        ends: for each token, where in `text` it ends (characters).
+        sampled: False if a strategy wrote it ("Wait").
+        stopped_by: the stop string found, or the text of the stop id.
+        logprobs: per token, of the model's own distribution; in nats.
+        top_logprobs: per token, the likeliest ids with theirs, likeliest first.
+        payload: the message as the server returned it: tool calls, refusal, separate reasoning.
+        place: where in the program it was drawn ("0.2.3"); the trace's name for it.
+
+    """
+
+    text: str
+    token_ids: tuple[int, ...] | None = None
+    ends: tuple[int, ...] | None = None
+    usage: Usage = Usage()
+    sampled: bool = True
+    finish: Finish = "stop"
+    stopped_by: str | None = None
+    logprobs: tuple[float, ...] | None = None
+    top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None
+    payload: Message | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A prompt and all written after it: one path of the trace tree."""
+
+    prompt: Prompt
+    segments: tuple[Segment, ...] = ()
+
+    def __add__(self, more: Segment | str) -> Prefix:
+        """The path with one segment more; a string is a segment that the strategy wrote. "" adds nothing."""
+        if isinstance(more, str):
+            if not more:
+                return self
+            more = Segment(more, sampled=False)
+        return Prefix(self.prompt, (*self.segments, more))
+
+    @property
+    def text(self) -> str:
+        """All that was written after the prompt."""
+        return "".join(s.text for s in self.segments)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens sampled on this path."""
+        return sum(s.usage.completion for s in self.segments)
+
+    @property
+    def last(self) -> Segment | None:
+        """The last sampled segment."""
+        return next((s for s in reversed(self.segments) if s.sampled), None)
+
+    @property
+    def place(self) -> str:
+        """Where the last sampled segment was drawn; "" at the prompt."""
+        return self.last.place if self.last else ""
+
+    @property
+    def done(self) -> bool:
+        """Whether the model ended the text itself."""
+        return bool(self.segments) and self.segments[-1].finish in ("eos", "tool_calls", "filtered")
+
+    @property
+    def cut(self) -> bool:
+        """Whether the text was cut off by a limit rather than ended."""
+        return bool(self.segments) and self.segments[-1].finish in ("length", "cancelled")
+
+    @property
+    def stopped_by(self) -> str | None:
+        return self.segments[-1].stopped_by if self.segments else None
+
+    @property
+    def before_stop(self) -> Prefix:
+        """The path up to, and without, the stop string, stop id or end-of-text that ended its last segment.
+
+        Whole tokens are kept as ids. Where the stop begins inside a token, what that token wrote before it
+        is kept as text, for it has no ids of its own.
+        """
+        if not self.segments:
+            return self
+        last, before = self.segments[-1], Prefix(self.prompt, self.segments[:-1])
+        if last.finish == "eos":
+            return before + _keep(last, len(last.token_ids or ()) - 1, last.text)
+        if last.finish != "stop" or not last.stopped_by:
+            return self
+        text = last.text[: _start_of_stop(last, last.stopped_by)]
+        if last.ends is None or last.token_ids is None:
+            return before + replace(last, text=text, stopped_by=None, finish="length")
+        whole = sum(end <= len(text) for end in last.ends[:-1])
+        start = last.ends[whole - 1] if whole else 0
+        kept = before + _keep(last, whole, text[:start]) if whole else before
+        return kept + text[start:]
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean log-probability of the sampled tokens, in nats; NaN where none were recorded."""
+        values = [p for s in self.segments if s.sampled for p in s.logprobs or ()]
+        return sum(values) / len(values) if values else float("nan")
+
+    def rewind(self, steps: int = 1) -> Prefix:
+        """The path without its last `steps` sampled segments, nor what was written after them."""
+        segments = self.segments
+        for _ in range(steps):
+            while segments and not segments[-1].sampled:
+                segments = segments[:-1]
+            segments = segments[:-1]
+        return Prefix(self.prompt, segments)
+
+
+def _start_of_stop(segment: Segment, stop: str) -> int:
+    """Where the stop begins: a stop token is the last one, a stop string the first place where it reads so."""
+    ends = (0, *(segment.ends or ()))
+    if len(ends) > 1 and segment.text[ends[-2] :] == stop:
+        return ends[-2]
+    return segment.text.find(stop)
+
+
+def _keep(segment: Segment, n: int, text: str) -> Segment:
+    """The first `n` tokens of a segment, which wrote `text`; it no longer counts as ended."""
+    return replace(
+        segment,
+        text=text,
+        token_ids=segment.token_ids[:n] if segment.token_ids is not None else None,
+        ends=segment.ends[:n] if segment.ends is not None else None,
+        logprobs=segment.logprobs[:n] if segment.logprobs is not None else None,
+        top_logprobs=segment.top_logprobs[:n] if segment.top_logprobs is not None else None,
+        finish="length",
+        stopped_by=None,
+    )

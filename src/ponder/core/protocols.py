@@ -1,0 +1,285 @@
+"""The one primitive, the optional abilities beside it, and what strategies are written in.
+
+An `Engine` continues text. A `Scorer` says how good a path is. A `Run` is one attempt at one problem and gives
+a strategy its verbs. A `Strategy` turns a problem into a `Choice`. Everything else is built from these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from ponder.core.calls import Budget, Sampling, Usage
+    from ponder.core.prefix import Prefix, Prompt, Segment
+    from ponder.core.problem import Kind, Problem
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Ability = Literal[
+    "continue",  # goes on with a partial answer
+    "token_ids",  # gives and takes token ids
+    "logprobs",  # of the sampled tokens
+    "top_logprobs",  # of the likeliest tokens
+    "logit_bias",
+    "seed",  # the same seed gives the same text
+    "stop_ids",  # stops at token ids, and min_tokens holds them off
+    "grammar",
+    "depth",
+    "embeddings",
+    "scores",  # implements ContinuationScores
+    "tells_stop_from_eos",
+    "streams",  # calls `watch` while it writes, and ends when told to
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do. Found by asking the engine, never guessed from a model's name.
+
+    `context` is the most tokens that prompt and answer may have together; `tokenizer` a fingerprint, so that
+    ids are never fed to a model with another vocabulary.
+    """
+
+    name: str
+    can: frozenset[Ability] = frozenset()
+    context: int | None = None
+    tokenizer: str | None = None
+
+
+class Delta(NamedTuple):
+    """What an engine wrote since it last called `watch`."""
+
+    text: str
+    tokens: int
+
+
+Watch = "Callable[[Delta], bool | None]"
+"""Sees tokens as they come; returns False to end the segment. It may be called from the engine's own thread,
+between two steps that it holds up: it must be quick and must not raise."""
+
+
+class Engine(Protocol):
+    """Continues text."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def extend(
+        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
+    ) -> Segment:
+        """Write one segment after `prefix`.
+
+        A `watch` that returns False ends the segment with finish "cancelled" and all it has written.
+        Cancelling the call stops the work within one step.
+
+        Raises:
+            EngineError: see `core.errors`.
+
+        """
+        ...
+
+
+@runtime_checkable
+class Tokenizes(Protocol):
+    """Knows its own tokens."""
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of text inside a path: no begin-of-text, special tokens recognised."""
+        ...
+
+    def count(self, prefix: Prefix) -> int:
+        """Tokens the engine reads before it writes after `prefix`, chat template included."""
+        ...
+
+
+@runtime_checkable
+class ContinuationScores(Protocol):
+    """Can score text it did not write."""
+
+    async def logprobs(self, prefix: Prefix, continuation: str) -> tuple[float, ...]:
+        """Log-probability of each token of `continuation` after `prefix`, in nats."""
+        ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """Turns texts into vectors."""
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]: ...
+
+
+@runtime_checkable
+class ExtendsMany(Protocol):
+    """Draws several exchangeable segments in one call (`n=`), where that saves prompt tokens."""
+
+    async def extend_many(self, prefix: Prefix, sampling: Sampling, n: int) -> list[Segment]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A path, the answer read off it, and its vote.
+
+    Two answers are the same exactly when their keys are; no answer, no key.
+    """
+
+    path: Prefix
+    answer: str | None = None
+    key: str | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a strategy decides: a path, its answer, the candidates it was chosen from and the votes by key."""
+
+    path: Prefix
+    answer: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+    votes: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Higher is better. `steps` are the values of the single steps, where the scorer has them."""
+
+    value: float
+    steps: tuple[float, ...] = ()
+
+
+class Scorer(Protocol):
+    """Says how good paths are."""
+
+    name: str
+    needs: frozenset[Ability]
+
+    async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:
+        """One score per path, in the given order. `run` is a child scope that pays for whatever is called."""
+        ...
+
+
+class Left(Protocol):
+    """What a strategy may know of its budget."""
+
+    @property
+    def left(self) -> Budget:
+        """What is neither spent nor set aside."""
+        ...
+
+    @property
+    def spent(self) -> Usage: ...
+
+
+class Run(Protocol):
+    """One attempt at one problem: the verbs that strategies are written in."""
+
+    @property
+    def budget(self) -> Left: ...
+    @property
+    def rng(self) -> random.Random:
+        """A generator seeded by place."""
+        ...
+
+    async def extend(
+        self, prefix: Prefix, *, role: str = "solver", visible: bool = False, **sampling: Any
+    ) -> Prefix:
+        """The prefix with one segment more. `visible`: what is written is the answer, shown as it comes."""
+        ...
+
+    async def sample(
+        self,
+        prefix: Prefix | Sequence[Prefix],
+        n: int = 1,
+        *,
+        until: Callable[[Sequence[Candidate]], bool] | None = None,
+        role: str = "solver",
+        **sampling: Any,
+    ) -> list[Prefix]:
+        """`n` exchangeable continuations (of each prefix), in order of index; as many as the budget pays for.
+
+        `until` is asked with the candidates so far, in order of index, whatever the order in which they end;
+        once it says yes, the rest are cancelled and only those it saw are returned.
+
+        Raises:
+            OutOfBudget: not one could be paid for.
+            AllFailed: every one failed. Single failures are recorded and left out.
+
+        """
+        ...
+
+    async def each(self, f: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+        """`f` of every item, side by side, in the given order; the first error cancels the rest and is raised."""
+        ...
+
+    async def score(self, paths: Sequence[Prefix], *, by: Scorer | str | None = None) -> list[float]:
+        """One value per path, in the given order; higher is better."""
+        ...
+
+    async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
+        """The answer on each path with its canonical key."""
+        ...
+
+    async def delegate(
+        self, strategy: Strategy, budget: Budget | None = None, given: Sequence[Prefix] = ()
+    ) -> Choice:
+        """What another strategy decides, within `budget` of ours; `sample` hands out `given` first, for free."""
+        ...
+
+    def propose(self, choice: Choice | Prefix) -> None:
+        """The answer to give if the budget or the time ends now."""
+        ...
+
+
+class Strategy(Protocol):
+    """A frozen dataclass of hyper-parameters with one coroutine."""
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """What every engine it calls must be able to do."""
+        ...
+
+    async def solve(self, problem: Problem, run: Run) -> Choice | Prefix: ...
+
+
+Stop = Literal["finished", "budget", "deadline", "cancelled", "degraded"]
+"""Why a run ended. "degraded": it finished, but some of its samples failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer and exactly what it cost.
+
+    `trace` is the id of the run; `failed` counts calls that failed for good; `roles` splits `usage`.
+    """
+
+    answer: str | None
+    choice: Choice | None
+    usage: Usage
+    stop: Stop
+    trace: str
+    failed: int = 0
+    roles: Mapping[str, Usage] | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole text of the chosen path."""
+        return self.choice.path.text if self.choice else ""
+
+    @property
+    def prompt(self) -> Prompt | None:
+        return self.choice.path.prompt if self.choice else None
+
+
+class KeysOf(Protocol):
+    """One equivalence of answers for every vote and every grade."""
+
+    async def keys(self, answers: Sequence[str], kind: Kind = "auto") -> list[str]:
+        """The canonical key of each answer: equal answers, equal keys."""
+        ...
