@@ -33,7 +33,8 @@ Ability = Literal[
     "embeddings",
     "scores",  # implements ContinuationScores
     "tells_stop_from_eos",
-    "streams",  # calls `watch` while it writes, and ends when told to
+    "streams",  # calls `watch` while it writes
+    "stoppable",  # calls `watch` after every token, and writes no other once it returns False
 ]
 
 

@@ -1,0 +1,283 @@
+"""Who may spend what: money is set aside before it is spent, in slices.
+
+At every instant and in every scope: spent + reserved <= limit. Scopes nest; a lease taken in one is taken in
+all scopes around it. All of it stands under one lock, because an engine may renew a lease from its own thread;
+nothing here waits while holding it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ponder.core.calls import Budget, Usage
+from ponder.core.errors import OutOfBudget
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from ponder.runtime.place import Place
+
+SLICE = 64
+"""Completion tokens a lease sets aside at a time. Small enough that sixteen samples share a tight budget,
+large enough that renewing costs nothing beside a decode step."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right of one call to sample `granted` tokens, renewed slice by slice up to `most`."""
+
+    ledger: Ledger
+    kind: Hashable
+    prompt: int
+    most: int
+    expected: int
+    granted: int
+    used: int = 0
+    refused: bool = False
+
+    @property
+    def promise(self) -> int:
+        """What the call is expected to ask for yet."""
+        return max(0, self.expected - self.granted)
+
+    def use(self, tokens: int) -> bool:
+        """Count sampled tokens; whether one more may be sampled. Callable from any thread."""
+        self.used += tokens
+        if self.used < self.granted:
+            return True
+        if self.used >= self.most:
+            return False
+        self.refused = not self.ledger.renew(self)
+        return not self.refused
+
+
+@dataclass(order=True, slots=True)
+class _Waiter:
+    place: Place
+    ask: _Ask = field(compare=False)
+    ready: anyio.Event = field(compare=False)
+    outcome: Lease | OutOfBudget | None = field(compare=False, default=None)
+
+
+@dataclass(slots=True)
+class _Ask:
+    ledger: Ledger
+    kind: Hashable
+    most: int
+    prompt: int
+    whole: bool
+
+
+@dataclass(slots=True)
+class _Root:
+    """What all scopes of one run share."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    waiting: list[_Waiter] = field(default_factory=list)
+    lengths: dict[Hashable, tuple[int, int]] = field(default_factory=dict)  # kind -> (calls, tokens)
+    refused: bool = False
+
+
+class Ledger:
+    """One scope of a budget.
+
+    A call waits while calls in flight may still give something back, and grants go in order of place. A call
+    is let in when what it can be expected to need is there beside what the calls in flight can be expected to
+    need; so a tight budget pays for a few whole samples rather than for many that are all cut off. What a call
+    needs is expected from the finished calls of its kind, before the first of those from its `max_tokens`.
+    """
+
+    def __init__(self, limit: Budget | None = None, parent: Ledger | None = None) -> None:
+        self.limit = limit or Budget()
+        self.parent = parent
+        self.spent = Usage()
+        self._reserved = 0  # completion tokens
+        self._reserved_prompt = 0
+        self._live = 0  # leases held here and in scopes inside
+        self._promised = 0
+        self._root: _Root = parent._root if parent else _Root()
+        self._started: float | None = None
+        self._closed: str | None = None
+
+    # -- asking ---------------------------------------------------------------------------------------------
+
+    async def reserve(
+        self, place: Place, *, kind: Hashable, most: int, prompt: int = 0, whole: bool = False
+    ) -> Lease:
+        """Set aside the first slice for a call, or all of it where the engine cannot be stopped (`whole`).
+
+        Raises:
+            OutOfBudget: nothing is left and no call in flight can give anything back.
+
+        """
+        ask = _Ask(self, kind, most, prompt, whole)
+        with self._root.lock:
+            if not self._root.waiting:
+                outcome = self._grant(ask)
+                if outcome is not None:
+                    return _lease(outcome)
+            waiter = _Waiter(place, ask, anyio.Event())
+            bisect.insort(self._root.waiting, waiter)
+            self._serve()
+        try:
+            await waiter.ready.wait()
+        except BaseException:
+            with self._root.lock:
+                if waiter in self._root.waiting:
+                    self._root.waiting.remove(waiter)
+            if isinstance(waiter.outcome, Lease):  # granted while being cancelled: give it back unused
+                self.settle(waiter.outcome, Usage())
+            raise
+        return _lease(waiter.outcome)
+
+    def renew(self, lease: Lease) -> bool:
+        """Grant one slice more; False if there is nothing. Callable from any thread."""
+        with self._root.lock:
+            free = min((scope._free() for scope in self._scopes()), default=0)
+            more = min(SLICE, lease.most - lease.granted, free)
+            if more <= 0 or any(scope._closed for scope in self._scopes()):
+                self._root.refused = True
+                return False
+            self._add(lease, -1)
+            lease.granted += more
+            self._add(lease, +1)
+            return True
+
+    def settle(self, lease: Lease, usage: Usage) -> None:
+        """Pay for a call and give back the rest. Ordinary code, so that no cancellation can land inside."""
+        with self._root.lock:
+            self._add(lease, -1)
+            for scope in self._scopes():
+                scope.spent += usage
+                scope._live -= 1
+            if usage.completion:
+                calls, tokens = self._root.lengths.get(lease.kind, (0, 0))
+                self._root.lengths[lease.kind] = (calls + 1, tokens + usage.completion)
+            self._serve()
+
+    def close(self, why: str) -> None:
+        """Nothing more is granted here; who waits gets OutOfBudget. Calls in flight settle as they end."""
+        with self._root.lock:
+            self._closed = self._closed or why
+            self._serve()
+
+    # -- looking --------------------------------------------------------------------------------------------
+
+    @property
+    def left(self) -> Budget:
+        """What is neither spent nor set aside, in the tightest scope."""
+        scopes = list(self._scopes())
+        now = anyio.current_time()
+        limits = [(s.limit, s) for s in scopes]
+        tokens = [b.tokens - s.spent.completion - s._reserved for b, s in limits if b.tokens is not None]
+        total = [b.total_tokens - s._read() for b, s in limits if b.total_tokens is not None]
+        calls = [b.calls - s.spent.calls - s._live for b, s in limits if b.calls is not None]
+        seconds = [
+            b.seconds - (now - s._started)
+            for b, s in limits
+            if b.seconds is not None and s._started is not None
+        ]
+        return Budget(
+            max(0, min(tokens)) if tokens else None,
+            max(0, min(total)) if total else None,
+            max(0.0, min(seconds)) if seconds else None,
+            max(0, min(calls)) if calls else None,
+        )
+
+    @property
+    def refused(self) -> bool:
+        """Whether the budget ever said no."""
+        return self._root.refused
+
+    @property
+    def counts_prompts(self) -> bool:
+        """Whether some scope limits prompt tokens, so that they must be known before a call."""
+        return any(scope.limit.total_tokens is not None for scope in self._scopes())
+
+    def start(self, now: float) -> float | None:
+        """Start this scope's clock; returns when it ends."""
+        self._started = now
+        return None if self.limit.seconds is None else now + self.limit.seconds
+
+    # -- inside, under the lock -----------------------------------------------------------------------------
+
+    def _scopes(self) -> Iterator[Ledger]:
+        scope: Ledger | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.parent
+
+    def _read(self) -> int:
+        return self.spent.total + self._reserved + self._reserved_prompt
+
+    def _free(self, prompt: int = 0) -> int:
+        """Completion tokens this scope could grant now."""
+        limit = self.limit
+        free = 1 << 60
+        if limit.tokens is not None:
+            free = limit.tokens - self.spent.completion - self._reserved
+        if limit.total_tokens is not None:
+            free = min(free, limit.total_tokens - self._read() - prompt)
+        return free
+
+    def _add(self, lease: Lease, sign: int) -> None:
+        for scope in self._scopes():
+            scope._reserved += sign * lease.granted
+            scope._reserved_prompt += sign * lease.prompt
+            scope._promised += sign * lease.promise
+
+    def _grant(self, ask: _Ask) -> Lease | OutOfBudget | None:
+        """A lease, OutOfBudget, or None: wait."""
+        root = self._root
+        if closed := next((scope._closed for scope in ask.ledger._scopes() if scope._closed), None):
+            return OutOfBudget(f"Nothing more is paid for: {closed}.")
+        calls, tokens = root.lengths.get(ask.kind, (0, 0))
+        expected = ask.most if ask.whole or not calls else min(ask.most, tokens * 3 // (2 * calls) + 1)
+        room = 1 << 60
+        for scope in ask.ledger._scopes():
+            free = scope._free(ask.prompt)
+            limit = scope.limit.calls
+            if free < 1 or (limit is not None and limit - scope.spent.calls - scope._live < 1):
+                if scope._live:
+                    return None
+                root.refused = True
+                return OutOfBudget(
+                    f"The budget of {scope.limit} is spent: {scope.spent.completion} completion tokens, "
+                    f"{scope.spent.calls} calls. Give more with -b."
+                )
+            if scope._live and free - scope._promised < expected:
+                return None
+            room = min(room, free)
+        first = min(ask.most, room) if ask.whole else min(SLICE, ask.most, room)
+        if ask.whole and first < ask.most:
+            root.refused = True
+        lease = Lease(ask.ledger, ask.kind, ask.prompt, ask.most, expected, first)
+        for scope in ask.ledger._scopes():
+            scope._live += 1
+        ask.ledger._add(lease, +1)
+        return lease
+
+    def _serve(self) -> None:
+        """Grant to who waits, in order of place."""
+        waiting, still = self._root.waiting, []
+        blocked: set[Ledger] = set()  # nobody overtakes an earlier place of the same scope
+        for waiter in waiting:
+            if waiter.ask.ledger not in blocked:
+                waiter.outcome = self._grant(waiter.ask)
+            if waiter.outcome is None:
+                still.append(waiter)
+                blocked.add(waiter.ask.ledger)
+            else:
+                waiter.ready.set()
+        waiting[:] = still
+
+
+def _lease(outcome: Lease | OutOfBudget | None) -> Lease:
+    if isinstance(outcome, Lease):
+        return outcome
+    raise outcome or OutOfBudget("Nothing was granted.")

@@ -1,0 +1,46 @@
+"""What a strategy needs is checked before the first token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ponder.core.errors import UnknownName, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ponder.core.protocols import Engine, Scorer, Strategy
+
+
+def preflight(strategy: Strategy, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer]) -> None:
+    """Check before the first token that the engines can do what the strategy needs.
+
+    Raises:
+        Unsupported: names the strategy, the engine, what is missing and what to use instead.
+
+    """
+    needs = set(strategy.needs)
+    for by in (getattr(strategy, "scorer", None),):
+        scorer = scorers.get(by) if isinstance(by, str) else by
+        if isinstance(by, str) and scorer is None:
+            raise UnknownName("scorer", by, scorers)
+        needs |= set(getattr(scorer, "needs", ()))
+    for engine in engines.values():
+        missing = sorted(needs - engine.capabilities.can)
+        if missing:
+            raise Unsupported(
+                f"{strategy.name} needs an engine that can {_spoken(missing)}, and {engine.capabilities.name} cannot. "
+                "Use self-consistency or chain-of-draft, which need nothing but a chat, or a model file "
+                "(-m file.gguf), whose engine can."
+            )
+
+
+def _spoken(abilities: Iterable[str]) -> str:
+    words = {
+        "continue": "continue a partial answer",
+        "logprobs": "give log-probabilities",
+        "top_logprobs": "give the likeliest tokens' log-probabilities",
+        "stop_ids": "stop at token ids",
+        "token_ids": "take token ids",
+    }
+    return " and ".join(words.get(a, a.replace("_", " ")) for a in abilities)

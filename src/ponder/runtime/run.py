@@ -1,0 +1,417 @@
+"""One attempt at one problem: places, pays for, seeds, runs, traces and cancels every call."""
+
+from __future__ import annotations
+
+import math
+import random
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import anyio
+
+from ponder.core import events as e
+from ponder.core.calls import Budget, Sampling, Usage
+from ponder.core.errors import (
+    AllFailed,
+    EngineError,
+    OutOfBudget,
+    PonderError,
+    UnknownName,
+    UsageError,
+)
+from ponder.core.prefix import Prefix
+from ponder.core.protocols import Candidate, Choice, Tokenizes
+from ponder.runtime.ledger import Ledger
+from ponder.runtime.place import at, derive, here, name
+from ponder.runtime.preflight import preflight
+from ponder.runtime.tasks import side_by_side
+from ponder.thinking import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+
+    from ponder.core.prefix import Segment
+    from ponder.core.problem import Problem
+    from ponder.core.protocols import Delta, Engine, KeysOf, Score, Scorer, Stop, Strategy
+    from ponder.runtime.ledger import Lease
+    from ponder.runtime.place import Place
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+GRACE = 1.0
+"""Seconds that a strategy has to decide after time or patience ended, before it is cut off itself."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What all scopes of one attempt share."""
+
+    problem: Problem
+    engines: Mapping[str, Engine]
+    scorers: Mapping[str, Scorer]
+    equality: KeysOf
+    seed: int
+    watchers: Sequence[e.Watcher]
+    live: Sequence[e.Watcher]
+    usage: dict[str, Usage] = field(default_factory=dict)
+    failed: int = 0
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def emit(self, event: e.Event) -> None:
+        for watcher in self.watchers:
+            watcher(event)
+
+
+class Run:
+    """The verbs of `core.protocols.Run`, in one scope of the budget."""
+
+    def __init__(
+        self, attempt: Attempt, ledger: Ledger, outer: Run | None = None, given: Sequence[Prefix] = ()
+    ) -> None:
+        self._attempt = attempt
+        self._ledger = ledger
+        self._outer = outer
+        self._given = list(given)
+        self._calls: set[anyio.CancelScope] = set()  # in flight, here and in scopes inside
+        self._strategy: anyio.CancelScope | None = None
+        self.proposal: Choice | None = None
+        self.ended: Stop | None = None
+
+    @property
+    def budget(self) -> Ledger:
+        return self._ledger
+
+    @property
+    def rng(self) -> random.Random:
+        now = here()
+        if now.rng is None:
+            now.rng = random.Random(derive(self._attempt.seed, self._attempt.problem.id, (*now.place, -1)))
+        return now.rng
+
+    # -- the verbs ------------------------------------------------------------------------------------------
+
+    async def extend(
+        self, prefix: Prefix, *, role: str = "solver", visible: bool = False, **sampling: Any
+    ) -> Prefix:
+        return await self._draw(here().next(), prefix, role, _sampling(sampling), visible=visible)
+
+    async def sample(
+        self,
+        prefix: Prefix | Sequence[Prefix],
+        n: int = 1,
+        *,
+        until: Callable[[Sequence[Candidate]], bool] | None = None,
+        role: str = "solver",
+        **sampling: Any,
+    ) -> list[Prefix]:
+        if n < 1:
+            raise UsageError(f"sample needs n of at least 1, not {n}.")
+        how = _sampling(sampling)
+        place = here().next()
+        prefixes = [prefix] if isinstance(prefix, Prefix) else list(prefix)
+        starts = [p for p in prefixes for _ in range(n)]
+        drawn: dict[int, Prefix | PonderError] = {}
+        seen: list[Candidate] = []
+        asked = 0
+
+        async def one(i: int, group: anyio.CancelScope) -> None:
+            nonlocal asked
+            try:
+                drawn[i] = self._take(starts[i]) or await self._draw(
+                    (*place, i), starts[i], role, how, visible=False
+                )
+            except (EngineError, OutOfBudget) as error:
+                drawn[i] = error
+            # In order of index, not of time: the first to end are the shortest, and a vote among those is biased.
+            while until and asked in drawn:
+                path = drawn[asked]
+                asked += 1
+                if isinstance(path, Prefix):
+                    seen.extend(await self.read([path]))
+                    if until(tuple(seen)):
+                        group.cancel()
+                        return
+
+        async with anyio.create_task_group() as group:
+            for i in range(len(starts)):
+                group.start_soon(one, i, group.cancel_scope)
+        outcomes = [drawn[i] for i in sorted(drawn)][: asked if until else None]
+        paths = [path for path in outcomes if isinstance(path, Prefix)]
+        if paths:
+            return paths
+        errors = [error for error in outcomes if isinstance(error, PonderError)]
+        raise next((x for x in errors if isinstance(x, OutOfBudget)), None) or AllFailed(errors)
+
+    async def each(self, f: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+        place = here().next()
+
+        async def one(i: int, item: T) -> R:
+            with at((*place, i)):
+                return await f(item)
+
+        jobs = [partial(one, i, item) for i, item in enumerate(items)]
+        return await side_by_side(jobs, patient=OutOfBudget)
+
+    async def score(self, paths: Sequence[Prefix], *, by: Scorer | str | None = None) -> list[float]:
+        scorer = self._scorer(by)
+        place = here().next()
+        with at(place):
+            scores: list[Score] = await scorer.score(self._attempt.problem, paths, self)
+        if len(scores) != len(paths):
+            raise EngineError(f"The scorer {scorer.name} gave {len(scores)} scores for {len(paths)} paths.")
+        values = [score.value for score in scores]
+        if any(math.isnan(value) for value in values):
+            raise EngineError(
+                f"The scorer {scorer.name} gave a score that is not a number; "
+                "perhaps the engine records no log-probabilities."
+            )
+        self._attempt.emit(e.Scored(name(place), scorer.name, tuple(p.place for p in paths), tuple(values)))
+        return values
+
+    async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
+        found = [self._found(path) for path in paths]
+        kind = self._attempt.problem.kind
+        known = self._attempt.keys
+        new = list(dict.fromkeys(a for a in found if a is not None and a not in known))
+        for answer, key in zip(new, await self._attempt.equality.keys(new, kind), strict=True):
+            known[answer] = key
+        candidates = [
+            Candidate(path, answer, None if answer is None else known[answer])
+            for path, answer in zip(paths, found, strict=True)
+        ]
+        self._attempt.emit(
+            e.Answered(name(here().place), tuple((c.path.place, c.answer, c.key) for c in candidates))
+        )
+        return candidates
+
+    async def delegate(
+        self, strategy: Strategy, budget: Budget | None = None, given: Sequence[Prefix] = ()
+    ) -> Choice:
+        preflight(strategy, self._attempt.engines, self._attempt.scorers)
+        place = here().next()
+        child = Run(self._attempt, Ledger(budget, self._ledger), self, given)
+        self._attempt.emit(e.Delegated(name(place), str(strategy), str(budget or "")))
+        return await child.decide(strategy, place)
+
+    def propose(self, choice: Choice | Prefix) -> None:
+        self.proposal = self._choice(choice)
+        self._attempt.emit(e.Proposed(name(here().place), self.proposal.path.place, self.proposal.answer))
+
+    # -- beneath them ---------------------------------------------------------------------------------------
+
+    async def decide(self, strategy: Strategy, place: Place = ()) -> Choice:
+        """What the strategy chooses, or its last proposal where money, time or the model ended it.
+
+        Raises:
+            PonderError: it ended before anything was proposed.
+
+        """
+        ends = self._ledger.start(anyio.current_time())
+        with anyio.CancelScope() as self._strategy:
+            async with anyio.create_task_group() as clock:
+                if ends is not None:
+                    clock.start_soon(self._end_at, ends)
+                try:
+                    with at(place):
+                        return self._choice(await strategy.solve(self._attempt.problem, self))
+                except (OutOfBudget, EngineError, AllFailed) as error:
+                    if self.proposal is None:
+                        raise
+                    if not isinstance(error, OutOfBudget):
+                        self._attempt.failed += 1
+                    return self.proposal
+                finally:
+                    clock.cancel_scope.cancel()
+        if self.proposal is None:
+            raise OutOfBudget("The run was ended before any answer was ready.")
+        return self.proposal
+
+    def end(self, why: Stop) -> None:
+        """End the spending now: calls in flight are cancelled and paid for, the strategy decides with what it has.
+
+        It gets `GRACE` seconds for that; then its last proposal counts.
+        """
+        if self.ended is None:
+            self.ended = why
+            self._ledger.close(f"the run was ended ({why})")
+            for call in tuple(self._calls):
+                call.cancel()
+            if self._strategy is not None:
+                self._strategy.deadline = anyio.current_time() + GRACE
+
+    async def _end_at(self, time: float) -> None:
+        await anyio.sleep_until(time)
+        self.end("deadline")
+
+    async def _draw(
+        self, place: Place, prefix: Prefix, role: str, sampling: Sampling, *, visible: bool
+    ) -> Prefix:
+        """One call to an engine, from the lease to the receipt."""
+        attempt, ledger, at_place = self._attempt, self._ledger, name(place)
+        engine = self._engine(role)
+        can = engine.capabilities.can
+        prompt = engine.count(prefix) if ledger.counts_prompts and isinstance(engine, Tokenizes) else 0
+        lease = await ledger.reserve(
+            place,
+            kind=(role, sampling.max_tokens, sampling.stop),
+            most=sampling.max_tokens,
+            prompt=prompt,
+            whole="stoppable" not in can,
+        )
+        if sampling.seed is None and "seed" in can:
+            sampling = replace(sampling, seed=derive(attempt.seed, attempt.problem.id, place))
+        if "stoppable" not in can:
+            sampling = replace(sampling, max_tokens=lease.granted)
+        parent, written = prefix.place, _written(prefix)
+        if attempt.watchers:
+            attempt.emit(e.Extending(at_place, parent, written, role, _told(sampling)))
+        live = attempt.live
+
+        def watch(delta: Delta) -> bool:
+            more = lease.use(delta.tokens)
+            for watcher in live:
+                watcher(e.Wrote(at_place, delta.text, delta.tokens, visible))
+            return more
+
+        started = anyio.current_time()
+        try:
+            with anyio.CancelScope() as call:
+                with self._in_flight(call):
+                    segment = await engine.extend(prefix, sampling, watch if "streams" in can else None)
+            if call.cancelled_caught:
+                raise OutOfBudget(f"The call at {at_place} was cut off: the run was ended ({self.ended}).")
+        except BaseException as error:
+            known = isinstance(error, Exception) or "streams" in can
+            usage = Usage(
+                prompt=lease.prompt,
+                completion=lease.used if known else lease.granted,
+                calls=1,
+                seconds=anyio.current_time() - started,
+            )
+            self._pay(lease, role, usage)
+            if isinstance(error, Exception) and not isinstance(error, OutOfBudget):
+                attempt.failed += 1
+            attempt.emit(e.Failed(at_place, parent, role, str(error) or type(error).__name__, usage))
+            raise
+        usage = segment.usage
+        if usage.completion < lease.used:  # attempts that failed on the way were paid for too
+            usage = replace(usage, completion=lease.used)
+        self._pay(lease, role, usage)
+        finish = "length" if segment.finish == "cancelled" else segment.finish
+        segment = replace(segment, place=at_place, finish=finish)
+        if attempt.watchers:
+            attempt.emit(_extended(at_place, parent, written, role, segment, usage))
+        return prefix + segment
+
+    def _pay(self, lease: Lease, role: str, usage: Usage) -> None:
+        self._ledger.settle(lease, usage)
+        self._attempt.usage[role] = self._attempt.usage.get(role, Usage()) + usage
+
+    @contextmanager
+    def _in_flight(self, call: anyio.CancelScope) -> Iterator[None]:
+        scopes, run = [], cast("Run | None", self)
+        while run is not None:
+            scopes.append(run)
+            run = run._outer
+        if any(run.ended for run in scopes):
+            call.cancel()
+        for run in scopes:
+            run._calls.add(call)
+        try:
+            yield
+        finally:
+            for run in scopes:
+                run._calls.discard(call)
+
+    def _take(self, start: Prefix) -> Prefix | None:
+        """A given path that continues `start` by one segment, if there is one left."""
+        n = len(start.segments)
+        for path in self._given:
+            if (
+                path.prompt == start.prompt
+                and len(path.segments) == n + 1
+                and path.segments[:n] == start.segments
+            ):
+                self._given.remove(path)
+                return path
+        return None
+
+    def _engine(self, role: str) -> Engine:
+        engines = self._attempt.engines
+        if role not in engines and role != "solver" and "solver" in engines:
+            role = "solver"  # one model plays all parts until another is named
+        if role not in engines:
+            raise UnknownName("model for the role", role, engines)
+        return engines[role]
+
+    def _scorer(self, by: Scorer | str | None) -> Scorer:
+        if by is None:
+            raise UsageError("Say what to score by, for example score(paths, by='mean-logprob').")
+        if not isinstance(by, str):
+            return by
+        if by not in self._attempt.scorers:
+            raise UnknownName("scorer", by, self._attempt.scorers)
+        return self._attempt.scorers[by]
+
+    def _found(self, path: Prefix) -> str | None:
+        """The answer on a path. A text that was cut off has only the answer it declared, not its last number."""
+        found = answers.find(path.text, self._attempt.problem.kind, choices=self._attempt.problem.choices)
+        return None if found is None or (path.cut and not found.declared) else found.text
+
+    def _choice(self, choice: Choice | Prefix) -> Choice:
+        if isinstance(choice, Choice):
+            return choice
+        answer = self._found(choice)
+        return Choice(choice, answer, (Candidate(choice, answer),))
+
+
+_SAMPLING_FIELDS = frozenset(Sampling.__dataclass_fields__)
+
+
+def _sampling(given: dict[str, Any]) -> Sampling:
+    for name in given:
+        if name not in _SAMPLING_FIELDS:
+            raise UnknownName("sampling parameter", name, _SAMPLING_FIELDS)
+    return Sampling(**given)
+
+
+def _written(prefix: Prefix) -> str:
+    """What a strategy wrote after the last sampled segment."""
+    text = ""
+    for segment in reversed(prefix.segments):
+        if segment.sampled:
+            break
+        text = segment.text + text
+    return text
+
+
+def _told(sampling: Sampling) -> dict[str, Any]:
+    """The sampling as the trace tells it."""
+    told: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
+    for name in ("top_p", "top_k", "min_p", "stop", "stop_ids", "min_tokens", "logit_bias", "seed"):
+        value = getattr(sampling, name)
+        if value != _DEFAULT[name]:
+            told[name] = value
+    return told
+
+
+_DEFAULT = {name: getattr(Sampling(), name) for name in _SAMPLING_FIELDS}
+
+
+def _extended(place: str, parent: str, written: str, role: str, segment: Segment, usage: Usage) -> e.Extended:
+    logprob = sum(segment.logprobs) if segment.logprobs else None
+    return e.Extended(
+        place,
+        parent,
+        written,
+        role,
+        segment.text,
+        segment.token_ids,
+        segment.finish,
+        segment.stopped_by,
+        usage,
+        logprob,
+    )

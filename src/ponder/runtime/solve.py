@@ -1,0 +1,97 @@
+"""One attempt at one problem, from the first check to the receipt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ponder.core import events as e
+from ponder.core.calls import Budget
+from ponder.core.errors import OutOfBudget
+from ponder.core.protocols import Result
+from ponder.runtime.ledger import Ledger
+from ponder.runtime.preflight import preflight
+from ponder.runtime.run import Attempt, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ponder.core.problem import Problem
+    from ponder.core.protocols import Choice, Engine, KeysOf, Scorer, Stop, Strategy
+
+
+async def solve(
+    problem: Problem,
+    strategy: Strategy,
+    engines: Mapping[str, Engine],
+    *,
+    equality: KeysOf,
+    scorers: Mapping[str, Scorer] | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+    watchers: Sequence[e.Watcher] = (),
+    live: Sequence[e.Watcher] = (),
+    trace: str = "",
+    started: Callable[[Run], None] | None = None,
+) -> Result:
+    """Attempt one problem.
+
+    Args:
+        engines: by role; "solver" plays every role that has no engine of its own.
+        equality: one equivalence of answers for every vote.
+        budget: None is without limit.
+        seed: same seed, same tree, whatever the timing, while the budget does not bind, on a
+            deterministic engine.
+        watchers: see every event but `Wrote`.
+        live: see `Wrote`.
+        trace: the id under which the run is stored.
+        started: gets the run, so that someone else can `end` it.
+
+    Raises:
+        UsageError: the strategy cannot work on these engines, or its parameters make no sense.
+        EngineError, AllFailed: the model failed before anything was proposed.
+
+    A budget that ends before any answer is no error: the result has `answer` None and says why it stopped.
+
+    """
+    scorers = scorers or {}
+    preflight(strategy, engines, scorers)
+    attempt = Attempt(problem, engines, scorers, equality, seed, (*watchers,), (*live,))
+    run = Run(attempt, Ledger(budget))
+    if started is not None:
+        started(run)
+    models = {role: engine.capabilities.name for role, engine in engines.items()}
+    attempt.emit(
+        e.Started("", problem.id, problem.question, str(strategy), models, str(budget or Budget()), seed)
+    )
+    choice: Choice | None = None
+    stop: Stop = "cancelled"
+    try:
+        try:
+            choice = await run.decide(strategy)
+        except OutOfBudget:
+            stop = run.ended or "budget"
+        else:
+            stop = run.ended or (
+                "budget" if run.budget.refused else "degraded" if attempt.failed else "finished"
+            )
+    finally:
+        attempt.emit(
+            e.Finished(
+                "",
+                stop,
+                choice.path.place if choice else "",
+                choice.answer if choice else None,
+                choice.votes if choice else (),
+                run.budget.spent,
+                attempt.failed,
+            )
+        )
+    return Result(
+        choice.answer if choice else None,
+        choice,
+        run.budget.spent,
+        stop,
+        trace,
+        attempt.failed,
+        dict(attempt.usage),
+    )
