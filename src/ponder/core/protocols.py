@@ -155,8 +155,10 @@ class Score:
 class Scorer(Protocol):
     """Says how good paths are."""
 
-    name: str
-    needs: frozenset[Ability]
+    @property
+    def name(self) -> str: ...
+    @property
+    def needs(self) -> frozenset[Ability]: ...
 
     async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:
         """One score per path, in the given order. `run` is a child scope that pays for whatever is called."""

@@ -8,12 +8,12 @@ the same tree whatever the timing.
 from __future__ import annotations
 
 import hashlib
-import random
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
 Place = tuple[int, ...]

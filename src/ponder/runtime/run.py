@@ -372,9 +372,9 @@ _SAMPLING_FIELDS = frozenset(Sampling.__dataclass_fields__)
 
 
 def _sampling(given: dict[str, Any]) -> Sampling:
-    for name in given:
-        if name not in _SAMPLING_FIELDS:
-            raise UnknownName("sampling parameter", name, _SAMPLING_FIELDS)
+    for field_name in given:
+        if field_name not in _SAMPLING_FIELDS:
+            raise UnknownName("sampling parameter", field_name, _SAMPLING_FIELDS)
     return Sampling(**given)
 
 
@@ -391,14 +391,14 @@ def _written(prefix: Prefix) -> str:
 def _told(sampling: Sampling) -> dict[str, Any]:
     """The sampling as the trace tells it."""
     told: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
-    for name in ("top_p", "top_k", "min_p", "stop", "stop_ids", "min_tokens", "logit_bias", "seed"):
-        value = getattr(sampling, name)
-        if value != _DEFAULT[name]:
-            told[name] = value
+    for what in ("top_p", "top_k", "min_p", "stop", "stop_ids", "min_tokens", "logit_bias", "seed"):
+        value = getattr(sampling, what)
+        if value != _DEFAULT[what]:
+            told[what] = value
     return told
 
 
-_DEFAULT = {name: getattr(Sampling(), name) for name in _SAMPLING_FIELDS}
+_DEFAULT = {what: getattr(Sampling(), what) for what in _SAMPLING_FIELDS}
 
 
 def _extended(place: str, parent: str, written: str, role: str, segment: Segment, usage: Usage) -> e.Extended:

@@ -1,0 +1,28 @@
+"""One file per method, named as the paper names it. This is the catalogue: {name: class}."""
+
+from ponder.strategies.adaptive_consistency import AdaptiveConsistency
+from ponder.strategies.best_of_n import BestOfN
+from ponder.strategies.catalogue import ALIASES, CATALOGUE, method, parameters, parse, spell
+from ponder.strategies.chain_of_draft import ChainOfDraft
+from ponder.strategies.chain_of_thought import ChainOfThought
+from ponder.strategies.direct import Direct
+from ponder.strategies.early_stopping import EarlyStopping
+from ponder.strategies.self_consistency import SelfConsistency
+from ponder.strategies.zero_shot_cot import ZeroShotCoT
+
+__all__ = [
+    "ALIASES",
+    "CATALOGUE",
+    "AdaptiveConsistency",
+    "BestOfN",
+    "ChainOfDraft",
+    "ChainOfThought",
+    "Direct",
+    "EarlyStopping",
+    "SelfConsistency",
+    "ZeroShotCoT",
+    "method",
+    "parameters",
+    "parse",
+    "spell",
+]

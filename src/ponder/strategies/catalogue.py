@@ -1,0 +1,129 @@
+"""Strategies by name, as values that can be written down: parse("self-consistency:n=16") and its inverse."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ponder.core.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ponder.core.protocols import Strategy
+
+CATALOGUE: dict[str, type[Strategy]] = {}
+ALIASES: dict[str, str] = {}
+
+S = TypeVar("S")
+
+
+def method(cls: type[S]) -> type[S]:
+    """Enter a strategy in the catalogue under its `name` and `aliases`, and let `str` write it as `parse` reads it."""
+    name: str = cls.name  # type: ignore[attr-defined]
+    CATALOGUE[name] = cast("type[Strategy]", cls)
+    ALIASES.update(dict.fromkeys(getattr(cls, "aliases", ()), name))
+    cls.__str__ = spell  # type: ignore[method-assign]
+    return cls
+
+
+def parse(text: str) -> Strategy:
+    """Read `name`, `name:parameter=value,...`; a nested strategy stands in parentheses.
+
+    Raises:
+        UnknownName: the strategy or a parameter does not exist; near names are suggested.
+        UsageError: a value cannot be read or makes no sense.
+
+    """
+    name, _, rest = text.strip().partition(":")
+    name = ALIASES.get(name, name)
+    if name not in CATALOGUE:
+        raise UnknownName("strategy", name, [*CATALOGUE, *ALIASES])
+    cls: Any = CATALOGUE[name]
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    given: dict[str, Any] = {}
+    for part in _parts(rest):
+        key, equals, value = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals:
+            raise UsageError(f"Write {name}:parameter=value, not {part!r}. Parameters: {', '.join(known)}.")
+        if key not in known:
+            raise UnknownName(f"parameter of {name}", key, known)
+        given[key] = _value(f"{name}:{key}", value.strip(), hints[key])
+    strategy: Strategy = cls(**given)
+    return strategy
+
+
+def spell(strategy: Any) -> str:
+    """The inverse of `parse`: parameters at their defaults are left out."""
+    parts = []
+    for field in dataclasses.fields(strategy):
+        value = getattr(strategy, field.name)
+        if value != field.default:
+            nested = dataclasses.is_dataclass(value) and hasattr(value, "solve")
+            parts.append(f"{field.name}={f'({value})' if nested else _spell(value)}")
+    name: str = strategy.name
+    return name + (":" + ",".join(parts) if parts else "")
+
+
+def parameters(cls: type[Strategy]) -> list[tuple[str, str, Any]]:
+    """Name, type and default of each parameter."""
+    hints = typing.get_type_hints(cls)
+    return [(f.name, _type(hints[f.name]), f.default) for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+
+def _spell(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
+
+
+def _type(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return " | ".join(map(str, typing.get_args(hint)))
+    return getattr(hint, "__name__", str(hint)) if not isinstance(hint, types.UnionType) else str(hint)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Split at commas outside parentheses."""
+    depth, start = 0, 0
+    for i, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if depth < 0:
+            break
+        if char == "," and depth == 0:
+            yield text[start:i]
+            start = i + 1
+    if depth:
+        raise UsageError(f"The parentheses in {text!r} do not match.")
+    if text[start:].strip():
+        yield text[start:]
+
+
+def _value(where: str, text: str, hint: Any) -> Any:
+    """Read a value as the parameter's type has it."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if text.startswith("(") and text.endswith(")"):
+        return parse(text[1:-1])
+    if origin is typing.Literal:
+        if text in args:
+            return text
+        raise UnknownName(f"value of {where}", text, args)
+    if origin in (types.UnionType, typing.Union):
+        if text == "none" and type(None) in args:
+            return None
+        options = [a for a in args if a is not type(None)]
+        return _value(where, text, options[0])
+    if hint is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise UsageError(f"{where} takes true or false, not {text!r}.")
+    if hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            raise UsageError(
+                f"{where} takes {'a whole number' if hint is int else 'a number'}, not {text!r}."
+            ) from None
+    return text

@@ -1,0 +1,55 @@
+"""Early-stopping self-consistency (ESC): stop at the first window that agrees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ponder.strategies.catalogue import method
+from ponder.thinking.prompts import SHOTS, ask
+from ponder.thinking.votes import majority, unanimous
+
+if TYPE_CHECKING:
+    from ponder.core.problem import Problem
+    from ponder.core.protocols import Ability, Candidate, Choice, Run
+
+
+@method
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Windows of `w` samples until one is unanimous, at most `n` in all (Li et al. 2024, 2401.10480).
+
+    `of_window` returns the unanimous window's answer, as the released code does; otherwise the majority so far.
+    """
+
+    name: ClassVar[str] = "early-stopping"
+    aliases: ClassVar[tuple[str, ...]] = ("esc",)
+    paper: ClassVar[str] = "2401.10480"
+    cost: ClassVar[str] = "E[k] * L, w <= k <= n"
+    needs: ClassVar[frozenset[Ability]] = frozenset()
+
+    n: int = 40
+    w: int = 5
+    of_window: bool = False
+    temperature: float = 0.7
+    top_k: int = 40
+    shots: int = SHOTS
+    max_tokens: int = 512
+
+    async def solve(self, problem: Problem, run: Run) -> Choice:
+        prompt = ask(problem, "cot", self.shots)
+        seen: list[Candidate] = []
+        while len(seen) < self.n:
+            paths = await run.sample(
+                prompt,
+                min(self.w, self.n - len(seen)),
+                temperature=self.temperature,
+                top_k=self.top_k,
+                max_tokens=self.max_tokens,
+            )
+            window = await run.read(paths)
+            seen += window
+            run.propose(majority(seen))
+            if len(window) == self.w and unanimous(window):
+                return majority(window if self.of_window else seen)
+        return majority(seen)

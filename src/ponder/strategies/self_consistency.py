@@ -1,0 +1,45 @@
+"""Self-consistency: many chains of thought, one vote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ponder.strategies.catalogue import method
+from ponder.thinking.prompts import SHOTS, ask
+from ponder.thinking.votes import majority
+
+if TYPE_CHECKING:
+    from ponder.core.problem import Problem
+    from ponder.core.protocols import Ability, Choice, Run
+
+
+@method
+@dataclass(frozen=True)
+class SelfConsistency:
+    """Majority vote over `n` sampled chains of thought (Wang et al. 2022, 2203.11171).
+
+    The paper takes n = 40; most of its gain is there at 16.
+    """
+
+    name: ClassVar[str] = "self-consistency"
+    aliases: ClassVar[tuple[str, ...]] = ("majority", "majority-vote", "sc")
+    paper: ClassVar[str] = "2203.11171"
+    cost: ClassVar[str] = "n * L"
+    needs: ClassVar[frozenset[Ability]] = frozenset()
+
+    n: int = 16
+    temperature: float = 0.7
+    top_k: int = 40
+    shots: int = SHOTS
+    max_tokens: int = 512
+
+    async def solve(self, problem: Problem, run: Run) -> Choice:
+        paths = await run.sample(
+            ask(problem, "cot", self.shots),
+            self.n,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            max_tokens=self.max_tokens,
+        )
+        return majority(await run.read(paths))

@@ -1,0 +1,41 @@
+"""Zero-shot chain of thought: "Let's think step by step.", then ask for the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from ponder.core.protocols import Choice
+from ponder.strategies.catalogue import method
+from ponder.thinking.answers import first
+from ponder.thinking.prompts import LETS_THINK, ask, so_the_answer
+
+if TYPE_CHECKING:
+    from ponder.core.problem import Problem
+    from ponder.core.protocols import Ability, Run
+
+
+@method
+@dataclass(frozen=True)
+class ZeroShotCoT:
+    """Two stages: reason after a trigger, then extract the answer after a second (Kojima et al. 2022, 2205.11916).
+
+    The first stage's 128 tokens cut today's models off; 512 is our default.
+    """
+
+    name: ClassVar[str] = "zero-shot-cot"
+    paper: ClassVar[str] = "2205.11916"
+    cost: ClassVar[str] = "L + 32"
+    needs: ClassVar[frozenset[Ability]] = frozenset({"continue"})
+
+    max_tokens: int = 512
+    max_answer: int = 32
+    temperature: float = 0.0
+
+    async def solve(self, problem: Problem, run: Run) -> Choice:
+        path = ask(problem) + LETS_THINK
+        path = await run.extend(path, temperature=self.temperature, max_tokens=self.max_tokens)
+        run.propose(path)
+        path = path.before_stop + so_the_answer(problem)
+        path = await run.extend(path, temperature=0, max_tokens=self.max_answer)
+        return Choice(path, first(path.segments[-1].text, problem.kind))

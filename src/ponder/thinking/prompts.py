@@ -1,0 +1,84 @@
+"""The only place that knows wording. Strategies ask for a kind of prompt and never spell one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ponder.core.prefix import Prefix, Prompt
+from ponder.core.problem import Message
+
+if TYPE_CHECKING:
+    from ponder.core.problem import Kind, Problem
+
+Style = Literal["plain", "direct", "cot", "draft"]
+
+# The three instructions are those of Chain of Draft's comparison (Xu et al. 2025, 2502.18600, section 3);
+# ours for chain of thought says where the answer stands, so that it can be found.
+_INSTRUCTION: dict[Style, str] = {
+    "direct": "Answer the question directly. Do not return any preamble, explanation, or reasoning.",
+    "cot": "Think step by step to answer the question. End with one line: The answer is ...",
+    "draft": (
+        "Think step by step, but only keep minimum draft for each thinking step, with 5 words at most. "
+        "Return the answer at the end of the response after a separator ####."
+    ),
+}
+
+# Worked examples: small models follow a format they have seen and little else. Each is one question with its
+# answer in every style. Sums of two and of three terms both appear, because models of this size copy the
+# number of terms from the examples.
+_EXAMPLES: tuple[dict[Style, str], ...] = (
+    {
+        "plain": "What is 34 + 25 - 18?",
+        "direct": "41",
+        "cot": "First 34 + 25 = 59. Then 59 - 18 = 41. The answer is 41.",
+        "draft": "34 + 25 = 59; 59 - 18 = 41 #### 41",
+    },
+    {
+        "plain": "A box holds 12 pencils. Tom buys 3 boxes and gives 7 pencils away. How many are left?",
+        "direct": "29",
+        "cot": "First 3 * 12 = 36 pencils. Then 36 - 7 = 29. The answer is 29.",
+        "draft": "3 * 12 = 36; 36 - 7 = 29 #### 29",
+    },
+    {
+        "plain": "State the final answer to the following arithmetic problem: 70 - 46 =",
+        "direct": "24",
+        "cot": "70 - 46 = 24. The answer is 24.",
+        "draft": "70 - 46 = 24 #### 24",
+    },
+)
+
+SHOTS = len(_EXAMPLES)
+
+LETS_THINK = "Let's think step by step."
+"""The best of the fourteen triggers of Kojima et al. 2022 (2205.11916, table 4)."""
+
+_SO_THE_ANSWER: dict[Kind, str] = {
+    "math": "\nTherefore, the answer (arabic numerals) is",
+    "yesno": "\nTherefore, the answer (Yes or No) is",
+}
+
+
+def ask(problem: Problem, style: Style = "plain", shots: int = SHOTS) -> Prefix:
+    """The problem as a prompt: the style's instruction, `shots` worked examples, then the conversation.
+
+    A conversation of several turns, or one with tools or a response format, gets no examples: they would
+    contradict what the user set up.
+    """
+    system = [m for m in problem.messages if m.role == "system"]
+    turns = [m for m in problem.messages if m.role != "system"]
+    if style != "plain":
+        given = "\n\n".join([*(m.text for m in system), _INSTRUCTION[style]])
+        system = [Message("system", given)]
+        if len(turns) == 1 and not problem.tools and problem.response_format is None:
+            for example in reversed(_EXAMPLES[: max(0, shots)]):
+                turns = [Message("user", example["plain"]), Message("assistant", example[style]), *turns]
+    prompt = Prompt((*system, *turns), tools=problem.tools, response_format=problem.response_format)
+    return Prefix(prompt)
+
+
+def so_the_answer(problem: Problem) -> str:
+    """The second stage's trigger, by what kind of answer is wanted (2205.11916, appendix A.5)."""
+    if problem.kind == "choice":
+        last = chr(ord("A") + (problem.choices or 5) - 1)
+        return f"\nTherefore, among A through {last}, the answer is"
+    return _SO_THE_ANSWER.get(problem.kind, "\nTherefore, the answer is")

@@ -1,0 +1,105 @@
+"""Deciding among candidates: votes over canonical keys, never over strings.
+
+Every vote leaves out candidates without an answer and breaks ties by who was seen first (METHODS 19.3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ponder.core.protocols import Candidate, Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def majority(candidates: Sequence[Candidate]) -> Choice:
+    """The answer with the largest total weight, as its first candidate gave it (Wang et al. 2022, section 2).
+
+    With weights of 1 it is the plain majority; with scores as weights, weighted best-of-n.
+
+    Raises:
+        ValueError: there are no candidates.
+
+    """
+    if not candidates:
+        raise ValueError("A vote needs candidates.")
+    totals: dict[str, float] = {}
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        if candidate.key is not None:
+            totals[candidate.key] = totals.get(candidate.key, 0.0) + candidate.weight
+            first.setdefault(candidate.key, candidate)
+    if not totals:
+        return Choice(candidates[0].path, None, tuple(candidates))
+    winner = first[max(totals, key=totals.__getitem__)]
+    ranked = sorted(totals, key=lambda key: -totals[key])
+    votes = tuple((first[key].answer or "", totals[key]) for key in ranked)
+    return Choice(winner.path, winner.answer, tuple(candidates), votes)
+
+
+def best(candidates: Sequence[Candidate]) -> Choice:
+    """The candidate with the highest weight, among those that have an answer if any has."""
+    if not candidates:
+        raise ValueError("A choice needs candidates.")
+    able = [c for c in candidates if c.key is not None] or candidates
+    winner = max(able, key=lambda c: c.weight)
+    return replace(
+        majority([replace(c, weight=1.0) for c in candidates]),
+        path=winner.path,
+        answer=winner.answer,
+        candidates=tuple(candidates),
+    )
+
+
+def counts(candidates: Sequence[Candidate]) -> list[int]:
+    """How often each answer was given, most common first."""
+    return [n for _, n in Counter(c.key for c in candidates if c.key is not None).most_common()]
+
+
+def beta(candidates: Sequence[Candidate]) -> float:
+    """Probability that the leading answer beats the second in the long run (Aggarwal et al. 2023, 2305.11860).
+
+    With a and b votes for the two and a uniform prior: 1 - I_{1/2}(a+1, b+1).
+    """
+    a, b = ([*counts(candidates), 0, 0])[:2]
+    n = a + b + 1
+    return 1 - sum(math.comb(n, j) for j in range(a + 1, n + 1)) * 0.5**n
+
+
+def dirichlet(candidates: Sequence[Candidate]) -> float:
+    """Probability that the leading answer is the likeliest of the five most common (2305.11860, appendix).
+
+    The Dirichlet(c + 1) posterior is that of independent Gamma(c + 1) variables divided by their sum, so the
+    probability is the integral of the leader's density times the others' distribution functions: one exact
+    integral in place of the paper's Monte Carlo. Below three distinct answers it is `beta`.
+    """
+    c = counts(candidates)[:5]
+    if len(c) < 3:
+        return beta(candidates)
+    top = max(c) + 1
+    end, steps = top + 12.0 * math.sqrt(top) + 12.0, 800
+    h = end / steps
+
+    def below(x: float, count: int) -> float:
+        """P(Gamma(count + 1) < x)."""
+        term = total = math.exp(-x)
+        for k in range(1, count + 1):
+            term *= x / k
+            total += term
+        return 1 - total
+
+    def density(x: float) -> float:
+        lead = math.exp(c[0] * math.log(x) - x - math.lgamma(c[0] + 1)) if x > 0 else float(c[0] == 0)
+        return lead * math.prod(below(x, count) for count in c[1:])
+
+    inner = sum((4 if i % 2 else 2) * density(i * h) for i in range(1, steps))  # Simpson's rule
+    return (density(0) + inner + density(end)) * h / 3
+
+
+def unanimous(candidates: Sequence[Candidate]) -> bool:
+    """Whether every candidate has an answer, and all the same one (Li et al. 2024, 2401.10480)."""
+    return bool(candidates) and len({c.key for c in candidates}) == 1 and candidates[0].key is not None
