@@ -1,0 +1,22 @@
+"""The real models, for tests that need one: fetched once, into PONDER_MODELS if it is set."""
+
+import os
+
+import pytest
+
+from ponder.models import ModelUnavailable, pull
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The path of SmolLM2-135M. A test suite without it proves little, so its absence is an error."""
+    return pull("smollm2-135m", into=os.environ.get("PONDER_MODELS"))
+
+
+@pytest.fixture(scope="session")
+def qwen():
+    """The path of Qwen2.5-Coder-0.5B; its sources may vanish, so its absence skips."""
+    try:
+        return pull("qwen2.5-coder-0.5b", into=os.environ.get("PONDER_MODELS"))
+    except ModelUnavailable as error:
+        pytest.skip(str(error))
