@@ -1,0 +1,117 @@
+"""The library's front door: `solve`, `asolve` and `load`."""
+
+from __future__ import annotations
+
+import atexit
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ponder.core.calls import Budget
+from ponder.core.problem import Problem
+from ponder.runtime.equality import Equality
+from ponder.runtime.solve import solve as run_once
+from ponder.scorers import CATALOGUE as SCORERS
+from ponder.strategies import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from ponder.core.events import Watcher
+    from ponder.core.problem import Kind
+    from ponder.core.protocols import Engine, Result, Strategy
+    from ponder.runtime.run import Run
+
+_loaded: dict[Path, Any] = {}
+
+
+def load(model: str | None = None) -> Engine:
+    """The engine of a model: a catalogue name, or the path of a GGUF file; None is the default model.
+
+    It is fetched if need be, opened once per process and closed at exit.
+
+    Raises:
+        PonderError: the model cannot be had or opened; the message says what to do.
+
+    """
+    from ponder import config
+
+    settings = config.settings()
+    path = config.model_path(model, settings).resolve()
+    if path not in _loaded:
+        engine = config.open_engine(path, settings)
+        atexit.register(engine.close)
+        _loaded[path] = engine
+    opened: Engine = _loaded[path]
+    return opened
+
+
+async def asolve(
+    question: str | Problem,
+    strategy: str | Strategy = "self-consistency",
+    *,
+    model: str | Engine | Mapping[str, Engine] | None = None,
+    budget: str | Budget | None = None,
+    seed: int = 0,
+    kind: Kind = "auto",
+    watchers: Sequence[Watcher] = (),
+    live: Sequence[Watcher] = (),
+    trace: str = "",
+    started: Callable[[Run], None] | None = None,
+) -> Result:
+    """Answer a question with a strategy, within a budget.
+
+    Args:
+        question: text, or a `Problem` with a whole conversation.
+        strategy: as `ponder strategies` writes it, "self-consistency:n=16", or a strategy object.
+        model: a name or path (see `load`), an engine, or engines by role ("solver", "judge", ...).
+        budget: "4k" completion tokens, "4k,30s", "calls=20", or a `Budget`; None is without limit.
+        seed: the same seed draws the same samples on a deterministic engine.
+        kind: how answers are read and compared; "auto" finds out.
+        watchers: called with every event; `live` also with every token.
+        trace: the id under which the watchers store the run.
+        started: called with the run before its first call; `run.end("cancelled")` ends it early.
+
+    Returns:
+        The answer, the candidates and votes, the exact usage, and why it stopped. A budget that ends before any
+        answer is no error: `answer` is None and `stop` says "budget".
+
+    Raises:
+        PonderError: see `ponder.core.errors`.
+
+    """
+    problem = question if isinstance(question, Problem) else Problem.of(question, kind)
+    chosen = parse(strategy) if isinstance(strategy, str) else strategy
+    limit = Budget.parse(budget) if isinstance(budget, str) else budget
+    engines: Mapping[str, Engine]
+    if model is None or isinstance(model, str):
+        engines = {"solver": await anyio.to_thread.run_sync(load, model)}
+    elif isinstance(model, dict):
+        engines = model
+    else:
+        engines = {"solver": model}  # type: ignore[dict-item]
+    equality = Equality()
+    try:
+        return await run_once(
+            problem,
+            chosen,
+            engines,
+            equality=equality,
+            scorers=SCORERS,
+            budget=limit,
+            seed=seed,
+            watchers=watchers,
+            live=live,
+            trace=trace,
+            started=started,
+        )
+    finally:
+        with anyio.CancelScope(shield=True):
+            await equality.aclose()
+
+
+def solve(question: str | Problem, strategy: str | Strategy = "self-consistency", **options: Any) -> Result:
+    """`asolve` for programs that do not await; takes the same arguments."""
+    return anyio.run(partial(asolve, question, strategy, **options))

@@ -1,0 +1,5 @@
+"""The command line: `ponder --help` tells."""
+
+from ponder.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,80 @@
+import math
+
+from ponder import Prefix, Prompt, Segment, Usage
+from ponder.core.problem import Message
+
+PROMPT = Prefix(Prompt((Message("user", "q"),)))
+
+
+def seg(tokens, finish="eos", stopped_by=None, **more):
+    """A segment of the given token texts; end-of-text is a last token without text."""
+    texts = [*tokens, ""] if finish == "eos" else list(tokens)
+    ends, n = [], 0
+    for text in texts:
+        n += len(text)
+        ends.append(n)
+    ids = tuple(range(10, 10 + len(texts)))
+    return Segment("".join(texts), ids, tuple(ends), Usage(completion=len(ids)), True, finish, stopped_by, **more)
+
+
+def test_adding_makes_a_longer_path_and_leaves_the_old_one():
+    longer = PROMPT + "Wait" + seg(["a", "b"])
+    assert PROMPT.segments == ()
+    assert longer.text == "Waitab"
+    assert longer.tokens == 3
+    assert not longer.segments[0].sampled
+    assert PROMPT + "" is PROMPT
+
+
+def test_before_stop_drops_end_of_text():
+    path = (PROMPT + seg(["a", "b"])).before_stop
+    assert path.text == "ab"
+    assert path.segments[-1].token_ids == (10, 11)
+    assert not path.done
+
+
+def test_before_stop_drops_a_stop_token():
+    path = (PROMPT + seg(["a", "</think>"], "stop", "</think>")).before_stop
+    assert path.text == "a"
+    assert path.segments[-1].token_ids == (10,)
+
+
+def test_before_stop_inside_a_token_keeps_whole_tokens_as_ids_and_the_rest_as_text():
+    path = (PROMPT + seg(["one", ".\n\nTwo"], "stop", "\n\n")).before_stop
+    assert path.text == "one."
+    assert [s.token_ids for s in path.segments] == [(10,), None]
+    assert [s.sampled for s in path.segments] == [True, False]
+
+
+def test_before_stop_across_tokens():
+    path = (PROMPT + seg(["one", ".\n", "\nTwo"], "stop", "\n\n")).before_stop
+    assert path.text == "one."
+    assert path.segments[0].token_ids == (10,)
+
+
+def test_before_stop_finds_the_first_place_in_a_long_run_of_newlines():
+    assert (PROMPT + seg(["one", "\n\n\n"], "stop", "\n\n")).before_stop.text == "one"
+
+
+def test_before_stop_of_a_cut_text_is_the_text():
+    path = PROMPT + seg(["a"], "length")
+    assert path.before_stop is path
+    assert path.cut
+
+
+def test_before_stop_without_ids():
+    path = PROMPT + Segment("one\n\n", finish="stop", stopped_by="\n\n")
+    assert path.before_stop.text == "one"
+
+
+def test_rewind_drops_sampled_segments_with_what_was_written_after_them():
+    path = PROMPT + seg(["a"]) + "x" + seg(["b"]) + "y"
+    assert path.rewind(1).text == "ax"
+    assert path.rewind(2).text == ""
+    assert path.rewind(9).text == ""
+
+
+def test_mean_logprob_counts_sampled_tokens_only():
+    path = PROMPT + "x" + seg(["a"], logprobs=(-1.0, -2.0)) + seg(["b"], logprobs=(-3.0, -4.0))
+    assert path.mean_logprob == -2.5
+    assert math.isnan(PROMPT.mean_logprob)
