@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -26,7 +26,7 @@ from ponder.core.protocols import Candidate, Choice, Tokenizes
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.place import at, derive, here, name
 from ponder.runtime.preflight import preflight
-from ponder.runtime.tasks import side_by_side
+from ponder.runtime.tasks import before, side_by_side
 from ponder.thinking import answers
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ class Attempt:
     def emit(self, event: e.Event) -> None:
         for watcher in self.watchers:
             watcher(event)
+
+
+class _Enough(Exception):
+    """Enough samples agree."""
 
 
 class Run:
@@ -117,7 +121,7 @@ class Run:
         seen: list[Candidate] = []
         asked = 0
 
-        async def one(i: int, group: anyio.CancelScope) -> None:
+        async def one(i: int) -> None:
             nonlocal asked
             try:
                 drawn[i] = self._take(starts[i]) or await self._draw(
@@ -132,12 +136,10 @@ class Run:
                 if isinstance(path, Prefix):
                     seen.extend(await self.read([path]))
                     if until(tuple(seen)):
-                        group.cancel()
-                        return
+                        raise _Enough
 
-        async with anyio.create_task_group() as group:
-            for i in range(len(starts)):
-                group.start_soon(one, i, group.cancel_scope)
+        with contextlib.suppress(_Enough):
+            await side_by_side([partial(one, i) for i in range(len(starts))])
         outcomes = [drawn[i] for i in sorted(drawn)][: asked if until else None]
         paths = [path for path in outcomes if isinstance(path, Prefix)]
         if paths:
@@ -153,7 +155,7 @@ class Run:
                 return await f(item)
 
         jobs = [partial(one, i, item) for i, item in enumerate(items)]
-        return await side_by_side(jobs, patient=OutOfBudget)
+        return await side_by_side(jobs, patient=(OutOfBudget,))
 
     async def score(self, paths: Sequence[Prefix], *, by: Scorer | str | None = None) -> list[float]:
         scorer = self._scorer(by)
@@ -210,21 +212,20 @@ class Run:
 
         """
         ends = self._ledger.start(anyio.current_time())
+
+        async def solve() -> Choice:
+            with at(place):
+                return self._choice(await strategy.solve(self._attempt.problem, self))
+
         with anyio.CancelScope() as self._strategy:
-            async with anyio.create_task_group() as clock:
-                if ends is not None:
-                    clock.start_soon(self._end_at, ends)
-                try:
-                    with at(place):
-                        return self._choice(await strategy.solve(self._attempt.problem, self))
-                except (OutOfBudget, EngineError, AllFailed) as error:
-                    if self.proposal is None:
-                        raise
-                    if not isinstance(error, OutOfBudget):
-                        self._attempt.failed += 1
-                    return self.proposal
-                finally:
-                    clock.cancel_scope.cancel()
+            try:
+                return await before(ends, solve, then=lambda: self.end("deadline"))
+            except (OutOfBudget, EngineError, AllFailed) as error:
+                if self.proposal is None:
+                    raise
+                if not isinstance(error, OutOfBudget):
+                    self._attempt.failed += 1
+                return self.proposal
         if self.proposal is None:
             raise OutOfBudget("The run was ended before any answer was ready.")
         return self.proposal
@@ -241,10 +242,6 @@ class Run:
                 call.cancel()
             if self._strategy is not None:
                 self._strategy.deadline = anyio.current_time() + GRACE
-
-    async def _end_at(self, time: float) -> None:
-        await anyio.sleep_until(time)
-        self.end("deadline")
 
     async def _draw(
         self, place: Place, prefix: Prefix, role: str, sampling: Sampling, *, visible: bool
@@ -310,7 +307,7 @@ class Run:
         self._ledger.settle(lease, usage)
         self._attempt.usage[role] = self._attempt.usage.get(role, Usage()) + usage
 
-    @contextmanager
+    @contextlib.contextmanager
     def _in_flight(self, call: anyio.CancelScope) -> Iterator[None]:
         scopes, run = [], cast("Run | None", self)
         while run is not None:

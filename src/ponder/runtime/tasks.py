@@ -1,8 +1,8 @@
-"""The one place that opens task groups."""
+"""The one place that opens task groups, so that errors come out as themselves and never as groups."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 
@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def side_by_side(jobs: Sequence[Callable[[], Awaitable[T]]], *, patient: type[Exception]) -> list[T]:
+async def side_by_side(
+    jobs: Sequence[Callable[[], Awaitable[T]]], *, patient: tuple[type[Exception], ...] = ()
+) -> list[T]:
     """Run all jobs at once; their results in order.
 
-    The first error cancels the others and is raised as itself, never as a group. Errors of the `patient` type
+    The first error cancels the others and is raised as itself, never as a group. Errors of the `patient` types
     let the others finish first: who ran out of money must not take down who has been paid for.
     """
     results: dict[int, T] = {}
@@ -36,3 +38,26 @@ async def side_by_side(jobs: Sequence[Callable[[], Awaitable[T]]], *, patient: t
     if errors:
         raise errors[0]
     return [results[i] for i in range(len(jobs))]
+
+
+async def before(time: float | None, job: Callable[[], Awaitable[T]], *, then: Callable[[], None]) -> T:
+    """Run the job; call `then` if it still runs at `time`."""
+    if time is None:
+        return await job()
+
+    async def clock() -> None:
+        await anyio.sleep_until(time)
+        then()
+
+    result: T | None = None
+    error: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(clock)
+        try:
+            result = await job()
+        except Exception as raised:  # noqa: BLE001 - raised below, as itself
+            error = raised
+        group.cancel_scope.cancel()
+    if error is not None:
+        raise error
+    return cast("T", result)

@@ -7,6 +7,7 @@ import types
 import typing
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from ponder.core import protocols
 from ponder.core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def parse(text: str) -> Strategy:
         raise UnknownName("strategy", name, [*CATALOGUE, *ALIASES])
     cls: Any = CATALOGUE[name]
     known = {f.name: f for f in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     given: dict[str, Any] = {}
     for part in _parts(rest):
         key, equals, value = part.partition("=")
@@ -71,8 +72,13 @@ def spell(strategy: Any) -> str:
 
 def parameters(cls: type[Strategy]) -> list[tuple[str, str, Any]]:
     """Name, type and default of each parameter."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     return [(f.name, _type(hints[f.name]), f.default) for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    # Strategies import the protocols for the type checker only; their names are looked up here.
+    return typing.get_type_hints(cls, localns=vars(protocols))
 
 
 def _spell(value: Any) -> str:

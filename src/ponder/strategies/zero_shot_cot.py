@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ponder.core.protocols import Choice
 from ponder.strategies.catalogue import method
-from ponder.thinking.answers import first
+from ponder.thinking.answers import extract
 from ponder.thinking.prompts import LETS_THINK, ask, so_the_answer
 
 if TYPE_CHECKING:
@@ -38,4 +38,5 @@ class ZeroShotCoT:
         run.propose(path)
         path = path.before_stop + so_the_answer(problem)
         path = await run.extend(path, temperature=0, max_tokens=self.max_answer)
-        return Choice(path, first(path.segments[-1].text, problem.kind))
+        said = path.segments[-1].text.strip().partition("\n")[0]
+        return Choice(path, extract(f"The answer is {said}", problem.kind, choices=problem.choices))
