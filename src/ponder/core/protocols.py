@@ -233,7 +233,7 @@ class Run(Protocol):
         ...
 
     def propose(self, choice: Choice | Prefix) -> None:
-        """The answer to give if the budget or the time ends now."""
+        """The answer to give if the budget or the time ends now; one without an answer replaces none that has."""
         ...
 
 

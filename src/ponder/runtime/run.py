@@ -199,7 +199,10 @@ class Run:
         return await child.decide(strategy, place)
 
     def propose(self, choice: Choice | Prefix) -> None:
-        self.proposal = self._choice(choice)
+        new = self._choice(choice)
+        if new.answer is None and self.proposal is not None and self.proposal.answer is not None:
+            return
+        self.proposal = new
         self._attempt.emit(e.Proposed(name(here().place), self.proposal.path.place, self.proposal.answer))
 
     # -- beneath them ---------------------------------------------------------------------------------------
@@ -354,9 +357,16 @@ class Run:
         return self._attempt.scorers[by]
 
     def _found(self, path: Prefix) -> str | None:
-        """The answer on a path. A text that was cut off has only the answer it declared, not its last number."""
-        found = answers.find(path.text, self._attempt.problem.kind, choices=self._attempt.problem.choices)
-        return None if found is None or (path.cut and not found.declared) else found.text
+        """The answer on a path.
+
+        A text that was cut off has only the answer it declared, not its last number; and where the cut is, "42"
+        may have become "4".
+        """
+        text, problem = path.text, self._attempt.problem
+        found = answers.find(text, problem.kind, choices=problem.choices)
+        if found is None or (path.cut and (not found.declared or text.endswith(found.text))):
+            return None
+        return found.text
 
     def _choice(self, choice: Choice | Prefix) -> Choice:
         if isinstance(choice, Choice):

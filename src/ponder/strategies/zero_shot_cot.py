@@ -38,5 +38,8 @@ class ZeroShotCoT:
         run.propose(path)
         path = path.before_stop + so_the_answer(problem)
         path = await run.extend(path, temperature=0, max_tokens=self.max_answer)
-        said = path.segments[-1].text.strip().partition("\n")[0]
-        return Choice(path, extract(f"The answer is {said}", problem.kind, choices=problem.choices))
+        said = path.segments[-1].text.strip()
+        for text in (said.partition("\n")[0], said):  # the paper takes the first match, not the last
+            if answer := extract(f"The answer is {text}", problem.kind, choices=problem.choices):
+                return Choice(path, answer)
+        return Choice(path)

@@ -1,0 +1,175 @@
+"""What holds for every strategy in the catalogue, whatever the budget, the timing and the faults."""
+
+import random
+
+import pytest
+from support import QUESTION, Flaky, attempt, nodes, virtual
+
+from ponder import AllFailed, Choice, EngineError, Unsupported
+from ponder.engines.scripted import Scripted
+from ponder.runtime.preflight import preflight
+from ponder.scorers import CATALOGUE as SCORERS
+from ponder.strategies import CATALOGUE, parse
+
+BUDGETS = ["0", "1", "7", "40", "100", "calls=1", "calls=3", "total=200", "1s", None]
+DELAYS = {
+    "none": 0.0,
+    "steady": 0.01,
+    "ragged": lambda prefix, rng: rng.choice([0.0, 0.0, 0.001, 0.5]),
+}
+every_strategy = pytest.mark.parametrize("name", sorted(CATALOGUE))
+
+
+def script(prefix):
+    if prefix.text.endswith("answer (arabic numerals) is"):
+        return {" 42.": 0.7, " 41.": 0.3}
+    return {f"Let me think.\n\nThe answer is {n}.": p for n, p in ((41, 0.15), (42, 0.7), (43, 0.15))}
+
+
+def solver(**options):
+    return Scripted(script, **options)
+
+
+def lawful(result, budget, engine):
+    usage = result.usage
+    if budget is None:
+        return
+    if budget.isdigit():
+        assert usage.completion <= int(budget)
+    if budget.startswith("calls="):
+        assert usage.calls <= int(budget[6:])
+    if budget.startswith("total="):
+        assert usage.total <= int(budget[6:])
+    assert result.choice is None or isinstance(result.choice, Choice)
+
+
+@every_strategy
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_no_budget_is_overrun_and_every_token_is_accounted_for(name, budget, delay):
+    engine = solver(delay=DELAYS[delay])
+    result, events = virtual(attempt, name, engine, budget)
+    lawful(result, budget, engine)
+    assert result.usage.completion == engine.completion_tokens, "the receipt is the engine's own count"
+    assert engine.in_flight == 0
+    assert events[-1].kind == "finished"
+    if budget is None:
+        assert result.stop == "finished"
+        assert result.answer in ("41", "42", "43")
+    if budget == "0":
+        assert (result.answer, result.stop, engine.calls) == (None, "budget", 0)
+    if budget == "1s":
+        assert result.stop in ("finished", "deadline")
+
+
+@every_strategy
+@pytest.mark.parametrize("budget", ["40", "100", "total=200", "calls=3"])
+def test_an_engine_that_cannot_be_stopped_overruns_nothing_either(name, budget):
+    engine = solver(without={"streams", "stoppable"}, delay=DELAYS["ragged"])
+    result, _ = virtual(attempt, name, engine, budget)
+    lawful(result, budget, engine)
+    assert result.usage.completion == engine.completion_tokens
+
+
+@every_strategy
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_faults_end_in_an_answer_or_in_a_named_error(name, budget, share):
+    for seed in range(6):
+        engine = Flaky(solver(delay=DELAYS["ragged"]), share, seed)
+        try:
+            result, events = virtual(attempt, name, engine, budget)
+        except (EngineError, AllFailed):
+            assert engine.failures
+            continue
+        lawful(result, budget, engine)
+        assert share < 1 or result.answer is None, "a failed sample is never an answer"
+        if result.stop == "finished":
+            assert not engine.failures
+        assert result.failed == engine.failures or result.stop != "finished"
+        assert events[-1].kind == "finished"
+
+
+@every_strategy
+def test_the_same_seed_gives_the_same_tree_whatever_the_timing(name):
+    trees = []
+    for clock in range(5):
+        chance = random.Random(clock)
+        engine = solver(
+            delay=lambda prefix, rng, chance=chance: chance.choice([0, 0, 0.01, 1.0]),
+            latency=lambda prefix, rng, chance=chance: chance.random(),
+        )
+        result, events = virtual(attempt, name, engine, None)
+        used = {c.path.place for c in result.choice.candidates} | {result.choice.path.place}
+        tree = [node for node in nodes(events) if node[0] in used]
+        trees.append((tree, result.answer, result.choice.votes))
+    assert all(tree == trees[0] for tree in trees)
+
+
+@every_strategy
+def test_another_seed_gives_another_tree_where_chance_plays(name):
+    strategy = parse(name)
+    texts = set()
+    for seed in range(8):
+        _, events = virtual(attempt, name, solver(), None, **{})
+        result, events = virtual(_seeded, name, seed)
+        texts.add(tuple(nodes(events)))
+    greedy = getattr(strategy, "temperature", 1) == 0
+    assert (len(texts) == 1) == greedy
+
+
+async def _seeded(name, seed):
+    return await attempt(name, solver(), None, seed=seed)
+
+
+@every_strategy
+def test_ending_a_run_returns_what_there_is_and_leaves_nothing_running(name):
+    for when in (0.0, 0.05, 0.3, 2.0):
+        engine = solver(delay=0.02)
+        result, _ = virtual(_ended, name, engine, when)
+        assert engine.in_flight == 0
+        assert result.stop in ("cancelled", "finished")
+        assert result.usage.completion == engine.completion_tokens
+
+
+async def _ended(name, engine, when):
+    import trio
+
+    runs = []
+
+    async def end():
+        await trio.sleep(when)
+        runs[0].end("cancelled")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end)
+        outcome = await attempt(name, engine, None, started=runs.append)
+        nursery.cancel_scope.cancel()
+    return outcome
+
+
+@every_strategy
+def test_what_a_strategy_needs_is_checked_before_the_first_token(name):
+    strategy = parse(name)
+    for ability in strategy.needs:
+        engine = solver(without={ability})
+        with pytest.raises(Unsupported, match=name):
+            virtual(attempt, name, engine, None)
+        assert engine.calls == 0
+
+
+def test_a_scorer_s_needs_count_too():
+    with pytest.raises(Unsupported, match="log-probabilities"):
+        preflight(parse("best-of-n"), {"solver": solver(without={"logprobs"})}, SCORERS)
+
+
+@every_strategy
+def test_the_question_reaches_the_engine_and_nothing_else_does(name):
+    asked = []
+
+    def script(prefix):
+        asked.append(prefix.prompt.messages[-1].text)
+        return {"The answer is 42.": 1.0}
+
+    virtual(attempt, name, Scripted(script), None)
+    assert set(asked) == {QUESTION.question}

@@ -1,0 +1,406 @@
+"""The verbs, one by one."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import trio
+from support import QUESTION, Flaky, attempt, nodes, virtual
+
+from ponder import AllFailed, Choice, EngineError, OutOfBudget, Prefix, Score, UnknownName, UsageError
+from ponder.engines.scripted import Scripted
+from ponder.strategies import parse
+from ponder.thinking.prompts import ask
+from ponder.thinking.votes import majority
+
+
+class Plan:
+    """A strategy made of one function."""
+
+    name: ClassVar[str] = "plan"
+    paper: ClassVar[str] = ""
+    needs: ClassVar[frozenset] = frozenset()
+
+    def __init__(self, solve):
+        self._solve = solve
+
+    async def solve(self, problem, run):
+        return await self._solve(problem, run)
+
+
+def run(plan, engine=None, budget=None, **more):
+    return virtual(_attempt, Plan(plan), engine or Scripted.solver(0.6), budget, more)
+
+
+async def _attempt(plan, engine, budget, more):
+    return await attempt(plan, engine, budget, **more)
+
+
+def test_places_are_positions_in_the_program():
+    async def plan(problem, run):
+        prompt = ask(problem)
+
+        async def branch(i):
+            path = await run.extend(prompt)
+            return (await run.sample(path, 2))[0]
+
+        await run.extend(prompt)
+        return (await run.each(branch, range(2)))[0]
+
+    _, events = run(plan)
+    places = {e.place: e.parent for e in events if e.kind == "extended"}
+    assert places == {
+        "0": "",
+        "1.0.0": "",
+        "1.1.0": "",
+        "1.0.1.0": "1.0.0",
+        "1.0.1.1": "1.0.0",
+        "1.1.1.0": "1.1.0",
+        "1.1.1.1": "1.1.0",
+    }
+
+
+def test_each_keeps_the_order_of_its_items():
+    async def plan(problem, run):
+        async def slow_first(i):
+            await trio.sleep(10 - i)
+            return i
+
+        assert await run.each(slow_first, range(10)) == list(range(10))
+        return ask(problem)
+
+    run(plan)
+
+
+def test_each_raises_the_first_error_and_cancels_the_rest():
+    ended = []
+
+    async def plan(problem, run):
+        async def branch(i):
+            if i == 1:
+                raise EngineError("broken")
+            try:
+                await trio.sleep(1000)
+            finally:
+                ended.append(i)
+
+        await run.each(branch, range(3))
+
+    with pytest.raises(EngineError, match="broken"):
+        run(plan)
+    assert sorted(ended) == [0, 2]
+
+
+def test_each_lets_the_others_finish_when_one_is_out_of_budget():
+    finished = []
+
+    async def plan(problem, run):
+        async def branch(i):
+            if i == 0:
+                raise OutOfBudget("no more")
+            await trio.sleep(1)
+            finished.append(i)
+            run.propose(ask(problem))
+
+        await run.each(branch, range(3))
+
+    result, _ = run(plan)
+    assert sorted(finished) == [1, 2]
+    assert result.choice is not None
+
+
+def test_sample_comes_back_in_order_of_index():
+    async def plan(problem, run):
+        paths = await run.sample(ask(problem), 8)
+        assert [p.place for p in paths] == [f"0.{i}" for i in range(8)]
+        return paths[0]
+
+    run(plan, Scripted.solver(0.5, delay=lambda prefix, rng: rng.random()))
+
+
+def test_sample_of_several_prefixes_keeps_them_apart():
+    async def plan(problem, run):
+        starts = [ask(problem) + f"Way {i}. " for i in range(3)]
+        paths = await run.sample(starts, 2)
+        assert [p.text.split(".")[0] for p in paths] == [f"Way {i}" for i in range(3) for _ in range(2)]
+        return paths[0]
+
+    run(plan)
+
+
+def test_until_is_asked_in_order_of_index_and_the_rest_are_cancelled():
+    """The first sample is the slowest: in order of time it would be counted last."""
+    asked = []
+
+    def until(seen):
+        asked.append([c.path.place for c in seen])
+        return len(seen) == 3
+
+    async def plan(problem, run):
+        paths = await run.sample(ask(problem), 6, until=until)
+        assert [p.place for p in paths] == ["0.0", "0.1", "0.2"]
+        return majority(await run.read(paths))
+
+    first = iter([5.0, 1.0, 2.0, 100.0, 100.0, 100.0])
+    engine = Scripted.solver(0.5, latency=lambda prefix, rng: next(first))
+    result, events = run(plan, engine)
+    assert asked == [["0.0"], ["0.0", "0.1"], ["0.0", "0.1", "0.2"]]
+    assert sum(e.kind == "failed" for e in events) == 3
+    assert result.usage.completion == engine.completion_tokens
+    assert result.stop == "finished"
+    assert result.failed == 0
+
+
+def test_failed_samples_are_left_out_and_told():
+    async def plan(problem, run):
+        return majority(await run.read(await run.sample(ask(problem), 40)))
+
+    engine = Flaky(Scripted.solver(1.0), 0.5)
+    result, events = run(plan, engine)
+    assert result.stop == "degraded"
+    assert result.failed == engine.failures == sum(e.kind == "failed" for e in events) > 0
+    assert len(result.choice.candidates) == 40 - result.failed
+
+
+def test_all_failed_is_an_error_that_holds_the_errors():
+    async def plan(problem, run):
+        await run.sample(ask(problem), 3)
+
+    with pytest.raises(AllFailed) as caught:
+        run(plan, Flaky(Scripted.solver(1.0), 1.0))
+    assert len(caught.value.errors) == 3
+
+
+def test_a_mistake_in_a_call_is_no_failed_sample():
+    async def plan(problem, run):
+        await run.sample(ask(problem), 3, max_token=5)
+
+    with pytest.raises(UnknownName, match="max_tokens"):
+        run(plan)
+
+    async def none(problem, run):
+        await run.sample(ask(problem), 0)
+
+    with pytest.raises(UsageError):
+        run(none)
+
+
+def test_sample_returns_as_many_as_the_budget_pays_for():
+    async def plan(problem, run):
+        paths = await run.sample(ask(problem), 10)
+        assert 2 <= len(paths) < 10
+        with pytest.raises(OutOfBudget):
+            await run.sample(ask(problem), 1)
+        return paths[0]
+
+    result, _ = run(plan, budget="30")
+    assert result.usage.completion == 30
+
+
+def test_the_last_proposal_is_the_answer_when_the_budget_ends():
+    async def plan(problem, run):
+        while True:
+            run.propose(await run.extend(ask(problem)))
+
+    result, _ = run(plan, Scripted.solver(1.0), "30")
+    assert (result.answer, result.stop) == ("42", "budget")
+
+
+def test_the_deadline_cuts_calls_and_the_strategy_decides_with_what_it_has():
+    engine = Scripted.solver(1.0, latency=lambda prefix, rng: 1.0 if engine.calls <= 3 else 100.0)
+
+    async def plan(problem, run):
+        return majority(await run.read(await run.sample(ask(problem), 8)))
+
+    async def timed():
+        result, _ = await attempt(Plan(plan), engine, "5s")
+        return result, trio.current_time()
+
+    started = virtual(_now)
+    result, ended = virtual(timed)
+    assert (result.answer, result.stop, len(result.choice.candidates)) == ("42", "deadline", 3)
+    assert 5 <= ended - started < 5.2
+
+
+async def _now():
+    return trio.current_time()
+
+
+def test_a_strategy_that_never_decides_is_cut_off():
+    async def plan(problem, run):
+        run.propose(await run.extend(ask(problem)))
+        await trio.sleep_forever()
+
+    result, _ = run(plan, Scripted.solver(1.0), "5s")
+    assert (result.answer, result.stop) == ("42", "deadline")
+
+
+def test_ending_before_anything_is_no_error():
+    async def plan(problem, run):
+        await trio.sleep_forever()
+
+    result, _ = run(plan, None, "1s")
+    assert (result.answer, result.stop, result.choice) == (None, "deadline", None)
+
+
+def test_an_outer_cancellation_is_not_swallowed():
+    async def plan(problem, run):
+        await trio.sleep_forever()
+
+    async def main():
+        with trio.move_on_after(1) as scope:
+            await attempt(Plan(plan), Scripted.solver(1.0))
+        return scope.cancelled_caught
+
+    assert virtual(main)
+
+
+def test_delegate_spends_from_the_same_purse_and_takes_what_is_given():
+    async def plan(problem, run):
+        given = await run.sample(ask(problem, "cot"), 3)
+        before = run.budget.spent.completion
+        choice = await run.delegate(parse("self-consistency:n=5"), given=given)
+        assert [c.path.place for c in choice.candidates][:3] == [p.place for p in given]
+        assert len(choice.candidates) == 5
+        assert run.budget.spent.completion - before == sum(c.path.tokens for c in choice.candidates[3:])
+        return choice
+
+    _, events = run(plan)
+    assert sorted(e.place for e in events if e.kind == "extended")[3:] == ["1.0.3", "1.0.4"]
+
+
+def test_delegate_within_a_smaller_budget():
+    from ponder import Budget
+
+    async def plan(problem, run):
+        choice = await run.delegate(parse("self-consistency:n=50"), Budget(tokens=50))
+        assert run.budget.spent.completion <= 50
+        path = await run.extend(ask(problem))  # the outer budget goes on
+        assert not path.cut
+        return choice
+
+    result, _ = run(plan, budget="1k")
+    assert len(result.choice.candidates) >= 4
+
+
+def test_time_within_a_delegated_budget_ends_only_what_was_delegated():
+    from ponder import Budget
+
+    engine = Scripted.solver(1.0, latency=lambda prefix, rng: 1.0 if engine.calls != 2 else 1000.0)
+
+    async def plan(problem, run):
+        with pytest.raises(OutOfBudget):
+            run.propose(await run.extend(ask(problem)))
+            await run.delegate(parse("chain-of-thought"), Budget(seconds=5))
+        return await run.extend(ask(problem))
+
+    result, _ = run(plan, engine, "60s")
+    assert (result.answer, result.stop) == ("42", "finished")
+
+
+@dataclass(frozen=True)
+class Judge:
+    name: ClassVar[str] = "judge"
+    needs: ClassVar[frozenset] = frozenset()
+    values: tuple = ()
+
+    async def score(self, problem, paths, run):
+        await run.extend(ask(problem), role="judge")
+        return [Score(v) for v in self.values]
+
+
+def test_a_scorer_pays_from_the_same_budget_with_its_own_model():
+    async def plan(problem, run):
+        path = await run.extend(ask(problem))
+        assert await run.score([path], by=Judge((0.5,))) == [0.5]
+        return path
+
+    engines = {"solver": Scripted.solver(1.0), "judge": Scripted({"Good.": 1.0})}
+    result, events = virtual(attempt, Plan(plan), engines, None)
+    assert result.roles["judge"].completion == engines["judge"].completion_tokens > 0
+    assert result.usage == result.roles["judge"] + result.roles["solver"]
+    assert next(e for e in events if e.kind == "scored").values == (0.5,)
+
+
+@pytest.mark.parametrize("values", [(), (1.0, 2.0), (float("nan"),)])
+def test_a_scorer_that_pairs_wrongly_is_an_error(values):
+    async def plan(problem, run):
+        path = await run.extend(ask(problem))
+        await run.score([path], by=Judge(values))
+
+    with pytest.raises(EngineError, match="judge"):
+        run(plan)
+
+
+def test_a_cut_text_has_no_answer_unless_it_declared_one():
+    async def plan(problem, run):
+        return await run.extend(ask(problem), max_tokens=4)
+
+    cut, _ = run(plan, Scripted({"First 3 * 14 = 42, and then": 1.0}))
+    assert cut.answer is None
+    declared, _ = run(plan, Scripted({"\\boxed{42} because 6 * 7": 1.0}))
+    assert declared.answer in (None, "42")
+
+
+def test_rng_is_seeded_by_place():
+    async def plan(problem, run):
+        async def draw(i):
+            await trio.sleep(10 - i)
+            return run.rng.random()
+
+        numbers.append((run.rng.random(), await run.each(draw, range(5))))
+        return ask(problem)
+
+    numbers: list = []
+    run(plan)
+    run(plan)
+    run(plan, seed=1)
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert len({*numbers[0][1], numbers[0][0]}) == 6
+
+
+def test_a_seed_of_the_user_is_kept():
+    async def plan(problem, run):
+        paths = await run.sample(ask(problem), 6, seed=7)
+        assert len({p.text for p in paths}) == 1
+        return paths[0]
+
+    run(plan)
+
+
+def test_unknown_scorer_and_role_are_named():
+    async def scorer(problem, run):
+        await run.score([ask(problem)], by="mean-logprop")
+
+    with pytest.raises(UnknownName, match="mean-logprob"):
+        run(scorer)
+
+    async def role(problem, run):
+        await run.extend(ask(problem), role="judge")
+
+    with pytest.raises(UnknownName, match="judge"):
+        virtual(attempt, Plan(role), {"writer": Scripted.solver(1.0)}, None)
+
+
+def test_events_tell_the_whole_tree():
+    async def plan(problem, run):
+        path = await run.extend(ask(problem), stop=("think.",))
+        path = await run.extend(path + " Wait")
+        return Choice(path)
+
+    _, events = run(plan, Scripted.solver(1.0))
+    calls = [e for e in events if e.kind == "extended"]
+    assert [(e.place, e.parent, e.written) for e in calls] == [("0", "", ""), ("1", "0", " Wait")]
+    assert [e.kind for e in events][:3] == ["started", "extending", "extended"]
+    assert nodes(events)[0][2] == "Let me think."
+
+
+def test_a_bare_prefix_is_a_choice_of_one():
+    async def plan(problem, run):
+        return await run.extend(ask(problem))
+
+    result, _ = run(plan, Scripted.solver(1.0))
+    assert result.answer == "42"
+    assert isinstance(result.choice.path, Prefix)
+    assert result.text.endswith("42.")
+    assert QUESTION.id.startswith("q-")

@@ -1,0 +1,84 @@
+"""What several tests share: runs on the scripted engine, on trio's virtual clock."""
+
+import random
+from collections.abc import Mapping, Sequence
+
+import trio
+import trio.testing
+
+from ponder import Budget, EngineError, Problem, TransientError
+from ponder.core.events import Event
+from ponder.runtime.solve import solve
+from ponder.scorers import CATALOGUE as SCORERS
+from ponder.strategies import parse
+from ponder.thinking import answers
+
+QUESTION = Problem.of("What is 6 * 7?", "math")
+
+
+class Keys:
+    """The pure part of equality: enough for scripted answers, and no process to start."""
+
+    async def keys(self, given, kind="auto"):
+        return [answers.key(a, kind) or f"text:{a}" for a in given]
+
+
+class Flaky:
+    """An engine that fails now and then, and sometimes only after it has written."""
+
+    def __init__(self, engine, share, seed=0):
+        self.engine, self.share, self.rng = engine, share, random.Random(seed)
+        self.failures = 0
+
+    @property
+    def capabilities(self):
+        return self.engine.capabilities
+
+    def count(self, prefix):
+        return self.engine.count(prefix)
+
+    def encode(self, text):
+        return self.engine.encode(text)
+
+    async def extend(self, prefix, sampling, watch=None):
+        fate = self.rng.random()
+        if fate < self.share / 2:
+            self.failures += 1
+            raise TransientError("The server hung up.")
+        segment = await self.engine.extend(prefix, sampling, watch)
+        if fate < self.share:
+            self.failures += 1
+            raise EngineError("The connection broke at the end.")
+        return segment
+
+
+def virtual(job, *args, seconds=3600.0):
+    """Run on trio's clock, which jumps: nothing sleeps, and what would hang for an hour fails."""
+
+    async def main():
+        with trio.fail_after(seconds):
+            return await job(*args)
+
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def attempt(strategy, engine, budget=None, *, seed=0, problem=QUESTION, **more):
+    """One run; returns its result and its events."""
+    events: list[Event] = []
+    result = await solve(
+        problem,
+        parse(strategy) if isinstance(strategy, str) else strategy,
+        engine if isinstance(engine, Mapping) else {"solver": engine},
+        equality=Keys(),
+        scorers=SCORERS,
+        budget=Budget.parse(budget) if isinstance(budget, str) else budget,
+        seed=seed,
+        watchers=[events.append],
+        **more,
+    )
+    return result, events
+
+
+def nodes(events: Sequence[Event]):
+    """What must be the same for the same seed: each call's place, its parent and its text."""
+    return sorted((e.place, e.parent, e.text) for e in events if e.kind == "extended")
