@@ -1,0 +1,208 @@
+"""One equivalence for every vote and every grade: two answers are the same if and only if their keys are equal.
+
+What pure text can decide is decided in this process (`ponder.thinking.answers`). What needs algebra goes to worker
+processes that are killed when one expression takes longer than the limit, wherever they hang: parsers and computer
+algebra cannot be interrupted from within, and signals do not work in threads. What cannot be decided in time is compared
+as text, which keeps equality transitive: such an answer equals only those written alike.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import weakref
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.lowlevel
+
+from ponder.thinking.answers import outline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import IO
+
+    from ponder.core.problem import Kind
+
+LIMIT: Final = 2.0
+START_LIMIT: Final = 60.0
+LONGEST: Final = 2_000
+"""Longer expressions are compared as text without asking."""
+
+_LIVING: weakref.WeakSet[_Worker] = weakref.WeakSet()
+
+
+class Equality:
+    """Gives answers their keys. Workers start when first needed; `aclose` ends them, as does the interpreter's exit.
+
+    One instance serves any number of tasks of one event loop at a time. Keys are remembered (`memory` of them), so that a
+    vote over many samples asks for each distinct answer once.
+    """
+
+    def __init__(self, *, workers: int = 2, limit: float = LIMIT, memory: int = 50_000) -> None:
+        self.workers = workers
+        self.limit = limit
+        self.memory = memory
+        self.undecided = 0  # expressions compared as text because no worker could tell in time
+        self._known: OrderedDict[str, str] = OrderedDict()
+        self._idle: list[_Worker] = []
+        self._closed = False
+        self._slots: dict[
+            object, anyio.Semaphore
+        ] = {}  # by event loop: a semaphore belongs to the one it is made in
+
+    async def key(self, answer: str, kind: Kind = "auto") -> str:
+        """The name of the answer's class. It never fails, and takes at most the limit for each expression in it."""
+        shape = outline(answer, kind)
+        decided = {text: await self._decide(text) for text in dict.fromkeys(shape.pending)}
+        name = shape.key(decided)
+        return (
+            name
+            if len(name) <= 500
+            else "hash:" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+        )
+
+    async def keys(self, answers: Sequence[str], kind: Kind = "auto") -> list[str]:
+        """The keys of many answers, in their order; equal answers are asked once, and all workers share the rest."""
+        found: dict[str, str] = {}
+
+        async def one(answer: str) -> None:
+            found[answer] = await self.key(answer, kind)
+
+        async with anyio.create_task_group() as group:
+            for answer in dict.fromkeys(answers):
+                group.start_soon(one, answer)
+        return [found[answer] for answer in answers]
+
+    async def same(self, one: str, other: str, kind: Kind = "auto") -> bool:
+        """Whether two answers are the same."""
+        return await self.key(one, kind) == await self.key(other, kind)
+
+    async def aclose(self) -> None:
+        """End the workers. A later question starts new ones."""
+        while self._idle:
+            self._idle.pop().kill()
+
+    async def _decide(self, text: str) -> str:
+        known = self._known.get(text)
+        if known is None:
+            known = await self._ask(text) if len(text) <= LONGEST else None
+            if known is None:
+                self.undecided += 1
+                known = "text:" + "".join(text.split())
+            self._known[text] = known
+            while len(self._known) > self.memory:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(text)
+        return known
+
+    async def _ask(self, text: str) -> str | None:
+        loop = anyio.lowlevel.current_token()
+        if loop not in self._slots:
+            self._slots = {loop: anyio.Semaphore(self.workers)}
+        async with self._slots[loop]:
+            if text in self._known:  # another task asked while this one waited
+                return self._known[text]
+            worker = self._idle.pop() if self._idle else _Worker()
+            answered = False
+            try:
+                if not worker.ready:
+                    with anyio.move_on_after(START_LIMIT):
+                        await worker.line()
+                        worker.ready = True
+                if not worker.ready:
+                    return None
+                with anyio.move_on_after(self.limit):
+                    name = await worker.ask(text)
+                    answered = True
+                    return name
+            except (OSError, EOFError, ValueError):  # it died, or wrote what is no answer
+                return None
+            finally:
+                if answered and worker.alive:
+                    self._idle.append(worker)
+                else:
+                    worker.kill()
+            return None
+
+
+class _Worker:
+    """One process running `ponder.runtime._symbolic`, spoken to in lines over pipes that never block."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(  # this interpreter, our module
+            [sys.executable, "-m", "ponder.runtime._symbolic"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            # The environment may hold secrets, and the worker needs none of it but where modules are.
+            env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"},
+            start_new_session=True,  # Ctrl-C is for us to handle
+        )
+        self._in: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # PIPE was asked for
+        self._out: IO[bytes] = self._process.stdout  # type: ignore[assignment]
+        os.set_blocking(self._in.fileno(), False)
+        os.set_blocking(self._out.fileno(), False)
+        self._pending = b""
+        self._asked = 0
+        self.ready = False
+        _LIVING.add(self)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    async def ask(self, text: str) -> str | None:
+        """The worker's key for an expression; None if it cannot tell."""
+        self._asked += 1
+        await self._send(json.dumps({"id": self._asked, "expr": text}).encode("ascii") + b"\n")
+        answer = json.loads(await self.line())
+        if answer.get("id") != self._asked:
+            raise ValueError("an answer to another question")
+        return str(answer["key"]) if answer["key"] is not None else None
+
+    async def _send(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._in.fileno(), data) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._in.fileno())
+
+    async def line(self) -> bytes:
+        """The next line; EOFError if the worker has died."""
+        while b"\n" not in self._pending:
+            try:
+                read = os.read(self._out.fileno(), 65_536)
+            except BlockingIOError:
+                await anyio.wait_readable(self._out.fileno())
+                continue
+            if not read:
+                raise EOFError
+            self._pending += read
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line
+
+    def kill(self) -> None:
+        """End it at once and leave no zombie. Safe to call twice."""
+        _LIVING.discard(self)
+        self._process.kill()
+        self._process.wait()
+        self._in.close()
+        self._out.close()
+
+
+@atexit.register
+def _kill_all() -> None:
+    for worker in list(_LIVING):
+        worker.kill()
