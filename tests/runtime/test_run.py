@@ -137,12 +137,12 @@ def test_until_is_asked_in_order_of_index_and_the_rest_are_cancelled():
         return len(seen) == 3
 
     async def plan(problem, run):
-        paths = await run.sample(ask(problem), 6, until=until)
+        starts = [ask(problem) + f"{seconds} " for seconds in (5, 1, 2, 100, 100, 100)]
+        paths = await run.sample(starts, until=until)
         assert [p.place for p in paths] == ["0.0", "0.1", "0.2"]
         return majority(await run.read(paths))
 
-    first = iter([5.0, 1.0, 2.0, 100.0, 100.0, 100.0])
-    engine = Scripted.solver(0.5, latency=lambda prefix, rng: next(first))
+    engine = Scripted.solver(0.5, latency=lambda prefix, rng: float(prefix.text))
     result, events = run(plan, engine)
     assert asked == [["0.0"], ["0.0", "0.1"], ["0.0", "0.1", "0.2"]]
     assert sum(e.kind == "failed" for e in events) == 3
@@ -289,8 +289,8 @@ def test_time_within_a_delegated_budget_ends_only_what_was_delegated():
     engine = Scripted.solver(1.0, latency=lambda prefix, rng: 1.0 if engine.calls != 2 else 1000.0)
 
     async def plan(problem, run):
+        run.propose(await run.extend(ask(problem)))
         with pytest.raises(OutOfBudget):
-            run.propose(await run.extend(ask(problem)))
             await run.delegate(parse("chain-of-thought"), Budget(seconds=5))
         return await run.extend(ask(problem))
 

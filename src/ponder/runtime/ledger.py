@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
 from ponder.core.calls import Budget, Usage
 from ponder.core.errors import OutOfBudget
@@ -117,14 +118,14 @@ class Ledger:
         """
         ask = _Ask(self, kind, most, prompt, whole)
         with self._root.lock:
-            if not self._root.waiting:
-                outcome = self._grant(ask)
-                if outcome is not None:
-                    return _lease(outcome)
+            if not self._limited():
+                return _lease(self._grant(ask))
             waiter = _Waiter(place, ask, anyio.Event())
             bisect.insort(self._root.waiting, waiter)
-            self._serve()
         try:
+            await anyio.lowlevel.checkpoint()  # who asks in the same tick is served in order of place
+            with self._root.lock:
+                self._serve()
             await waiter.ready.wait()
         except BaseException:
             with self._root.lock:
@@ -211,6 +212,12 @@ class Ledger:
         while scope is not None:
             yield scope
             scope = scope.parent
+
+    def _limited(self) -> bool:
+        return any(
+            s.limit.tokens is not None or s.limit.total_tokens is not None or s.limit.calls is not None
+            for s in self._scopes()
+        )
 
     def _read(self) -> int:
         return self.spent.total + self._reserved + self._reserved_prompt

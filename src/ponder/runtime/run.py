@@ -117,16 +117,18 @@ class Run:
         place = here().next()
         prefixes = [prefix] if isinstance(prefix, Prefix) else list(prefix)
         starts = [p for p in prefixes for _ in range(n)]
-        drawn: dict[int, Prefix | PonderError] = {}
+        # Handed out before anything runs, like the places: tasks start in any order.
+        drawn: dict[int, Prefix | PonderError] = {
+            i: p for i, start in enumerate(starts) if (p := self._take(start))
+        }
         seen: list[Candidate] = []
         asked = 0
 
         async def one(i: int) -> None:
             nonlocal asked
             try:
-                drawn[i] = self._take(starts[i]) or await self._draw(
-                    (*place, i), starts[i], role, how, visible=False
-                )
+                if i not in drawn:
+                    drawn[i] = await self._draw((*place, i), starts[i], role, how, visible=False)
             except (EngineError, OutOfBudget) as error:
                 drawn[i] = error
             # In order of index, not of time: the first to end are the shortest, and a vote among those is biased.
