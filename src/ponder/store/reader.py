@@ -1,0 +1,180 @@
+"""Reading run files, one's own and other people's."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+from ponder.core.errors import StoreError, UnknownName, UsageError
+from ponder.store import coding, names, schema
+from ponder.store.lock import held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from ponder.core.calls import Usage
+    from ponder.core.events import Event
+
+Status = Literal["finished", "running", "interrupted"]
+"""An attempt without an end is running while a process writes its file, and else interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """What is known of an attempt without its events. What only its end tells is None before."""
+
+    id: int
+    problem: str
+    question: str
+    strategy: str
+    models: Mapping[str, str] = field(hash=False)
+    budget: str
+    seed: int
+    labels: Mapping[str, Any] = field(hash=False)
+    started: float
+    status: Status
+    stop: str | None
+    path: str | None
+    answer: str | None
+    usage: Usage | None
+    failed: int | None
+    ended: float | None
+
+
+class Moment(NamedTuple):
+    """An event and when it came, in seconds since 1970."""
+
+    time: float
+    event: Event
+
+
+_COLUMNS = tuple(f.name for f in fields(AttemptRow))
+
+
+class RunFile:
+    """A run file, open for reading. A run that is being written may be read; each call sees what is committed.
+
+    Every method raises StoreError where the file is damaged.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.id = path.stem
+        self._connection = connection
+        self._checked = False
+
+    @classmethod
+    def open(cls, path: Path) -> RunFile:
+        """Open without trust: read-only, sizes limited, nothing in the file is executed.
+
+        Raises:
+            StoreError: it is missing, damaged, no run file, or of a version made after this one.
+
+        """
+        return cls(path, schema.to_read(path))
+
+    def meta(self) -> dict[str, Any]:
+        """What is known of the run: id, created, command, versions, host, pid and what its maker added."""
+        with self._reading():
+            return {
+                key: json.loads(value)
+                for key, value in self._connection.execute("SELECT key, value FROM meta")
+            }
+
+    def attempts(self, problem: str | None = None, strategy: str | None = None) -> list[AttemptRow]:
+        """The attempts in the order in which they were made, all or those at a problem, or by a strategy."""
+        asked = {"problem": problem, "strategy": strategy}
+        given = {k: v.encode("utf-8", "surrogatepass") for k, v in asked.items() if v is not None}
+        where = " AND ".join(f"{name} = CAST(:{name} AS TEXT)" for name in given) or "TRUE"
+        with self._reading():
+            # The lock first: a writer that ends in between must not make a finished attempt look interrupted.
+            being_written = held(names.lock_of(self.path))
+            rows = self._connection.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE {where} ORDER BY id",  # noqa: S608 - our own words
+                given,
+            ).fetchall()
+            return [_attempt(row, being_written=being_written) for row in rows]
+
+    def events(self, attempt: int | None = None) -> list[Event]:
+        """The events of one attempt in the order in which they came; without an id, of the only one.
+
+        Raises:
+            UsageError: there is no such attempt, or more than one to choose from.
+
+        """
+        return [moment.event for moment in self.moments(attempt)]
+
+    def moments(self, attempt: int | None = None) -> list[Moment]:
+        """The events of one attempt and when they came; see `events`."""
+        with self._reading():
+            ids = [id_ for (id_,) in self._connection.execute("SELECT id FROM attempts ORDER BY id")]
+            if attempt is None:
+                if len(ids) != 1:
+                    raise UsageError(f"The run {self.id} holds {len(ids)} attempts. Name one by its id.")
+                attempt = ids[0]
+            if attempt not in ids:
+                raise UnknownName("attempt", str(attempt), map(str, ids[:20]))
+            self.check()
+            rows = self._connection.execute(
+                "SELECT time, kind, place, body FROM events WHERE attempt = ? ORDER BY seq", (attempt,)
+            )
+            return [
+                Moment(coding.READERS["float"](time), coding.decode(kind, place, body))
+                for time, kind, place, body in rows
+            ]
+
+    def check(self) -> None:
+        """Check the whole file once; reading events does so by itself.
+
+        Raises:
+            StoreError: it is damaged; names the first fault.
+
+        """
+        if not self._checked:
+            with self._reading():
+                (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+                if verdict != "ok":
+                    raise schema.damaged(self.path, verdict)
+            self._checked = True
+
+    def close(self) -> None:
+        """Let go of the file. Closing again does nothing."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (StoreError, UsageError):
+            raise
+        except (sqlite3.Error, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            raise schema.damaged(self.path, error) from error
+
+
+def _attempt(row: tuple[Any, ...], *, being_written: bool) -> AttemptRow:
+    of = dict(zip(_COLUMNS, row, strict=True))
+    of["models"] = coding.texts(json.loads(of["models"]))
+    of["labels"] = dict(json.loads(of["labels"]))
+    of["seed"] = int(of["seed"])
+    of["usage"] = None if of["usage"] is None else coding.usage(json.loads(of["usage"]))
+    for column in fields(AttemptRow):
+        if column.type in ("str", "str | None", "int | None", "float", "float | None"):
+            of[column.name] = coding.READERS[column.type](of[column.name])
+    if of["status"] == "running" and not being_written:
+        of["status"] = "interrupted"
+    if of["status"] not in ("finished", "running", "interrupted"):
+        raise ValueError(f"an attempt is {str(of['status'])[:40]!r}")
+    return AttemptRow(**of)
