@@ -3,6 +3,8 @@
 import random
 from dataclasses import replace
 
+import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,35 @@ def test_a_beam_search():
     assert [(d, n.place) for d, n in tree.walk()][:4] == [(0, "0.0"), (1, "2.0"), (1, "2.1"), (0, "0.1")]
     assert tree.started.seed == 0
     assert tree.finished.answer == "36"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_cancelled_call_did_not_fail(backend):
+    """What the libraries call it, in the words of the versions installed."""
+
+    async def told(when):
+        texts = []
+
+        async def call():
+            try:
+                await anyio.sleep_forever()
+            except BaseException as error:
+                texts.append(str(error) or type(error).__name__)
+                raise
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            await anyio.lowlevel.checkpoint()
+            if when == "at once":
+                group.cancel_scope.cancel()
+            else:
+                group.cancel_scope.deadline = anyio.current_time() + 0.001
+        return texts
+
+    for when in ("at once", "in time"):
+        (error,) = anyio.run(told, when, backend=backend)
+        assert grow([failed("0", error=error)]).nodes["0"].status == "cancelled", error
+    assert grow([failed("0", error="The call at 0 was cut off: ...")]).nodes["0"].status == "cancelled"
 
 
 def test_identity_names_the_parent_too():

@@ -198,7 +198,7 @@ def _told(node: Node, event: e.Extending | e.Extended | e.Failed) -> Node:
 
 def _was_cancelled(event: e.Failed) -> bool:
     """Whether the call was ended from outside: the cancellations of asyncio, anyio and trio, and the run's own."""
-    return event.error.startswith(("Cancelled", f"The call at {event.place} was cut off"))
+    return event.error.startswith(("Cancelled", "cancelled", f"The call at {event.place} was cut off"))
 
 
 def _line(nodes: Mapping[str, Node], place: str) -> frozenset[str]:
