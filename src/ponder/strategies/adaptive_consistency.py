@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ponder.strategies.catalogue import method
+from ponder.strategies.catalogue import Count, Natural, Probability, Temperature, method
 from ponder.thinking.prompts import SHOTS, ask
 from ponder.thinking.votes import beta, dirichlet, majority
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 
 @method
-@dataclass(frozen=True)
 class AdaptiveConsistency:
     """Self-consistency that stops once the leader is probably the winner (Aggarwal et al. 2023, 2305.11860).
 
@@ -32,14 +30,14 @@ class AdaptiveConsistency:
     cost: ClassVar[str] = "E[k] * L, 4 <= k <= n"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    n: int = 40
-    threshold: float = 0.95
+    n: Count = 40
+    threshold: Probability = 0.95
     rule: Literal["beta", "dirichlet"] = "beta"
-    block: int = 4
-    temperature: float = 0.7
-    top_k: int = 40
-    shots: int = SHOTS
-    max_tokens: int = 512
+    block: Count = 4
+    temperature: Temperature = 0.7
+    top_k: Natural = 40
+    shots: Natural = SHOTS
+    max_tokens: Count = 512
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
         prompt = ask(problem, "cot", self.shots)

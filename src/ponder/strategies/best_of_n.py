@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ponder.strategies.catalogue import method
+from ponder.strategies.catalogue import Count, Natural, Temperature, method
 from ponder.thinking.prompts import SHOTS, ask
 from ponder.thinking.votes import best, majority
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 @method
-@dataclass(frozen=True)
 class BestOfN:
     """The highest-scored of `n` sampled solutions (Cobbe et al. 2021, 2110.14168; Snell et al. 2024, section 5).
 
@@ -29,11 +28,11 @@ class BestOfN:
     cost: ClassVar[str] = "n * L, and what the scorer reads"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    n: int = 16
+    n: Count = 16
     scorer: str = "mean-logprob"
-    temperature: float = 0.8
-    shots: int = SHOTS
-    max_tokens: int = 512
+    temperature: Temperature = 0.8
+    shots: Natural = SHOTS
+    max_tokens: Count = 512
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
         paths = await run.sample(

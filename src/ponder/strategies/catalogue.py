@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from ponder.core import protocols
 from ponder.core.errors import UnknownName, UsageError
@@ -21,13 +22,43 @@ ALIASES: dict[str, str] = {}
 S = TypeVar("S")
 
 
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values a parameter may have: `low` and up to `high`, both included."""
+
+    low: float
+    high: float = math.inf
+
+    def __str__(self) -> str:
+        return f">= {self.low:g}" if self.high == math.inf else f"{self.low:g} to {self.high:g}"
+
+
+Count = Annotated[int, Range(1)]
+Natural = Annotated[int, Range(0)]
+Temperature = Annotated[float, Range(0)]
+Probability = Annotated[float, Range(0, 1)]
+
+
+@typing.dataclass_transform(frozen_default=True)
 def method(cls: type[S]) -> type[S]:
-    """Enter a strategy in the catalogue under its `name` and `aliases`, and let `str` write it as `parse` reads it."""
-    name: str = cls.name  # type: ignore[attr-defined]
-    CATALOGUE[name] = cast("type[Strategy]", cls)
-    ALIASES.update(dict.fromkeys(getattr(cls, "aliases", ()), name))
+    """Make a class a strategy: a frozen dataclass whose parameters keep to their ranges, in the catalogue under its
+    `name` and `aliases`, and written by `str` as `parse` reads it.
+    """
+    cls.__post_init__ = _check  # type: ignore[attr-defined]
     cls.__str__ = spell  # type: ignore[method-assign]
-    return cls
+    made = dataclasses.dataclass(frozen=True)(cls)
+    name: str = made.name  # type: ignore[attr-defined]
+    CATALOGUE[name] = cast("type[Strategy]", made)
+    ALIASES.update(dict.fromkeys(getattr(made, "aliases", ()), name))
+    return made
+
+
+def _check(strategy: Any) -> None:
+    for name, hint in _hints(type(strategy)).items():
+        limits = next((x for x in getattr(hint, "__metadata__", ()) if isinstance(x, Range)), None)
+        value = getattr(strategy, name)
+        if limits and not limits.low <= value <= limits.high:
+            raise UsageError(f"{strategy.name} takes {name} {limits}, not {value}.")
 
 
 def parse(text: str) -> Strategy:
@@ -78,7 +109,7 @@ def parameters(cls: type[Strategy]) -> list[tuple[str, str, Any]]:
 
 def _hints(cls: Any) -> dict[str, Any]:
     # Strategies import the protocols for the type checker only; their names are looked up here.
-    return typing.get_type_hints(cls, localns=vars(protocols))
+    return typing.get_type_hints(cls, localns=vars(protocols), include_extras=True)
 
 
 def _spell(value: Any) -> str:
@@ -86,6 +117,9 @@ def _spell(value: Any) -> str:
 
 
 def _type(hint: Any) -> str:
+    if typing.get_origin(hint) is Annotated:
+        kind, limits = typing.get_args(hint)
+        return f"{_type(kind)} {limits}"
     if typing.get_origin(hint) is typing.Literal:
         return " | ".join(map(str, typing.get_args(hint)))
     return getattr(hint, "__name__", str(hint)) if not isinstance(hint, types.UnionType) else str(hint)
@@ -109,6 +143,8 @@ def _parts(text: str) -> Iterator[str]:
 
 def _value(where: str, text: str, hint: Any) -> Any:
     """Read a value as the parameter's type has it."""
+    if typing.get_origin(hint) is Annotated:
+        hint = typing.get_args(hint)[0]
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if text.startswith("(") and text.endswith(")"):
         return parse(text[1:-1])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ponder.strategies.catalogue import method
+from ponder.strategies.catalogue import Count, Natural, Temperature, method
 from ponder.thinking.prompts import SHOTS, ask
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 
 @method
-@dataclass(frozen=True)
 class ChainOfDraft:
     """One terse chain: five words a step at most, the answer after "####" (Xu et al. 2025, 2502.18600).
 
@@ -29,9 +27,9 @@ class ChainOfDraft:
     cost: ClassVar[str] = "down to 0.08 L in the paper"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    shots: int = SHOTS
-    temperature: float = 0.0
-    max_tokens: int = 256
+    shots: Natural = SHOTS
+    temperature: Temperature = 0.0
+    max_tokens: Count = 256
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
         prompt = ask(problem, "draft", self.shots)

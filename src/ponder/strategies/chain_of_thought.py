@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ponder.strategies.catalogue import method
+from ponder.strategies.catalogue import Count, Natural, Temperature, method
 from ponder.thinking.prompts import SHOTS, ask
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 
 @method
-@dataclass(frozen=True)
 class ChainOfThought:
     """One chain of thought, greedy (Wei et al. 2022, 2201.11903)."""
 
@@ -25,9 +23,9 @@ class ChainOfThought:
     cost: ClassVar[str] = "L, one solution's tokens"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    shots: int = SHOTS
-    temperature: float = 0.0
-    max_tokens: int = 512
+    shots: Natural = SHOTS
+    temperature: Temperature = 0.0
+    max_tokens: Count = 512
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
         prompt = ask(problem, "cot", self.shots)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ponder.strategies.catalogue import method
+from ponder.strategies.catalogue import Count, Natural, Temperature, method
 from ponder.thinking.prompts import SHOTS, ask
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 
 @method
-@dataclass(frozen=True)
 class Direct:
     """One answer, no reasoning: the "standard" baseline of Chain of Draft's comparison (2502.18600)."""
 
@@ -24,9 +22,9 @@ class Direct:
     cost: ClassVar[str] = "the answer's tokens"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    shots: int = SHOTS
-    temperature: float = 0.0
-    max_tokens: int = 128
+    shots: Natural = SHOTS
+    temperature: Temperature = 0.0
+    max_tokens: Count = 128
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
         prompt = ask(problem, "direct", self.shots)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ponder.strategies.catalogue import method
+from ponder.strategies.catalogue import Count, Natural, Temperature, method
 from ponder.thinking.prompts import SHOTS, ask
 from ponder.thinking.votes import majority, unanimous
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 
 @method
-@dataclass(frozen=True)
 class EarlyStopping:
     """Windows of `w` samples until one is unanimous, at most `n` in all (Li et al. 2024, 2401.10480).
 
@@ -28,13 +26,13 @@ class EarlyStopping:
     cost: ClassVar[str] = "E[k] * L, w <= k <= n"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    n: int = 40
-    w: int = 5
+    n: Count = 40
+    w: Count = 5
     of_window: bool = False
-    temperature: float = 0.7
-    top_k: int = 40
-    shots: int = SHOTS
-    max_tokens: int = 512
+    temperature: Temperature = 0.7
+    top_k: Natural = 40
+    shots: Natural = SHOTS
+    max_tokens: Count = 512
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
         prompt = ask(problem, "cot", self.shots)

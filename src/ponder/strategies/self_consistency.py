@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ponder.strategies.catalogue import method
+from ponder.strategies.catalogue import Count, Natural, Temperature, method
 from ponder.thinking.prompts import SHOTS, ask
 from ponder.thinking.votes import majority
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 
 @method
-@dataclass(frozen=True)
 class SelfConsistency:
     """Majority vote over `n` sampled chains of thought (Wang et al. 2022, 2203.11171).
 
@@ -28,11 +26,11 @@ class SelfConsistency:
     cost: ClassVar[str] = "n * L"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    n: int = 16
-    temperature: float = 0.7
-    top_k: int = 40
-    shots: int = SHOTS
-    max_tokens: int = 512
+    n: Count = 16
+    temperature: Temperature = 0.7
+    top_k: Natural = 40
+    shots: Natural = SHOTS
+    max_tokens: Count = 512
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
         paths = await run.sample(

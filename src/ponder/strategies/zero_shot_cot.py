@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ponder.core.protocols import Choice
-from ponder.strategies.catalogue import method
+from ponder.strategies.catalogue import Count, Temperature, method
 from ponder.thinking.answers import extract
 from ponder.thinking.prompts import LETS_THINK, ask, so_the_answer
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 
 @method
-@dataclass(frozen=True)
 class ZeroShotCoT:
     """Two stages: reason after a trigger, then extract the answer after a second (Kojima et al. 2022, 2205.11916).
 
@@ -28,9 +26,9 @@ class ZeroShotCoT:
     cost: ClassVar[str] = "L + 32"
     needs: ClassVar[frozenset[Ability]] = frozenset({"continue"})
 
-    max_tokens: int = 512
-    max_answer: int = 32
-    temperature: float = 0.0
+    max_tokens: Count = 512
+    max_answer: Count = 32
+    temperature: Temperature = 0.0
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
         path = ask(problem) + LETS_THINK
