@@ -23,7 +23,9 @@ def test_budgets_are_read(text, budget):
     assert Budget.parse(text) == budget
 
 
-@pytest.mark.parametrize("text", ["", ",", "four", "-4k", "4k,5k", "4 k x", "calls=", "30s,1min", "nan", "1e9999x"])
+@pytest.mark.parametrize(
+    "text", ["", ",", "four", "-4k", "4k,5k", "4 k x", "calls=", "30s,1min", "nan", "1e9999x"]
+)
 def test_nonsense_budgets_are_refused_with_an_example(text):
     with pytest.raises(UsageError):
         Budget.parse(text)

@@ -14,7 +14,9 @@ def seg(tokens, finish="eos", stopped_by=None, **more):
         n += len(text)
         ends.append(n)
     ids = tuple(range(10, 10 + len(texts)))
-    return Segment("".join(texts), ids, tuple(ends), Usage(completion=len(ids)), True, finish, stopped_by, **more)
+    return Segment(
+        "".join(texts), ids, tuple(ends), Usage(completion=len(ids)), True, finish, stopped_by, **more
+    )
 
 
 def test_adding_makes_a_longer_path_and_leaves_the_old_one():
