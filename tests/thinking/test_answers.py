@@ -81,9 +81,8 @@ def test_pure_keys_never_do_arithmetic_on_giants():
 
 
 SEEDS = (
-    "\\boxed{", "{", "}", "[", "(", "answer is ", "answer: ", "the answer ", "#### ", "1,234,", "1 ", "1/", "\\frac{1}{", "$", "$$",
-    "<think>", "</think>", "**", "*", "```\n", '{"a":[', "[[1,", "A ", "(A) ", "yes ", "no, ", "答案是", "はい", "a", " ", "\n", "\t",
-    "-", ".", ",", "option ", "\\(", "\\[", "answer answer is ", "1 1/1 ", "'", '"', "\\text{", "1.", "e9", "x=", "\\", "%", "½", "\ud800",
+    "\\boxed{", "{", "[[1,", "(", "the answer ", "answer answer is ", "#### ", "1,234,", "1 1/1 ", "\\frac{1}{", "$", "<think>",
+    "**", "```\n", '{"a":[', "(A) ", "no, ", "答案是", "a", "\n", "-", ".", "option ", "\\[", "'", "\\text{", "x=", "\\", "½", "\ud800",
 )  # fmt: skip
 
 
@@ -91,10 +90,10 @@ SEEDS = (
 def test_a_megabyte_of_anything_is_read_in_time(seed):
     text = (seed * (1_000_000 // len(seed) + 1))[:1_000_000]
     began = time.perf_counter()
-    for kind in ("math", "choice", "yesno", "auto"):
+    for kind in ("math", "auto"):
         find(text, kind)
     took = time.perf_counter() - began
-    assert took < 6, f"{took:.1f} s for four kinds"
+    assert took < 4, f"{took:.1f} s for two kinds"
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=ascii)

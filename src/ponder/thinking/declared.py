@@ -43,7 +43,7 @@ _THEREFORE = re.compile(
     r"(?i)(?:therefore|thus|then|hence|indeed|simply|clearly|definitely|option|choice|just)\b[\s:,]*"
 )
 _STOP = re.compile(
-    r"\n|(?<=[^\d\s])\.(?=\s|$)|(?<=\d)\.(?=\s|$)|[;!?](?=\s|$)|\.\s"
+    r"\n|(?<=[^\d\s])\.(?=\s|$)|(?<=\d)\.(?=\s|$)|(?<!\\)[;?](?=\s|$)|(?<!\\)!(?=\s|$)(?!\s?[=+*/^-])|\.\s"
     r"|,?\s(?:because|since|which|so that|where|as|given|after|by|when|if)\s|,\s(?:so|as|and then|but)\s"
 )
 
@@ -124,4 +124,4 @@ def sentence(tail: str) -> str:
     """The first sentence, without reasons given after it, and without emphasis."""
     tail = tail.lstrip()
     stop = _STOP.search(tail)
-    return (tail[: stop.start()] if stop else tail).strip().strip("*_`\"'").strip(" .,:;").strip()
+    return (tail[: stop.start()] if stop else tail).strip().strip("*_`\"'").lstrip(" ,:;").rstrip(" .,:;")

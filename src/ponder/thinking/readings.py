@@ -20,9 +20,10 @@ _LOOSE = re.compile(
     rf"(?P<percent>\s?\\?%|\s?percent\b)?"
 )
 _DELIMITED = re.compile(
-    r"[*\s]*(?:\$\$(.{1,1500}?)\$\$|\$([^$\n]{1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\])",
+    r"[*\s]*(?:\$\$(.{1,1500}?)\$\$|\$((?:\\.|[^$\n\\]){1,1500})\$|\\\((.{1,1500}?)\\\)|\\\[(.{1,1500}?)\\\])",
     re.DOTALL,
 )
+_MATRIX = re.compile(r"[\s*]*(\\begin\{([a-zA-Z]+)\}.{1,1500}?\\end\{\2\})", re.DOTALL)
 _OR = re.compile(r"\s*,?\s*(?:\b(?:or|maybe|possibly|perhaps)\b|或者?|または)\s*", re.IGNORECASE)
 _WORD_TO_STOP: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _MATH_WORDS: Final = frozenset(
@@ -55,6 +56,9 @@ def mathematics(text: str, *, boxed: bool = False) -> str | None:
 
 def _plain_mathematics(text: str) -> str:
     """Without delimiters the answer is the longest start that holds no word, else the first number of the sentence."""
+    matrix = _MATRIX.match(text)
+    if matrix:
+        return matrix[1]
     said = sentence(text)
     if re.match(r"\\(?:text|mathrm|mbox)[a-z]*\s*\{", said):
         said = tidy(said)

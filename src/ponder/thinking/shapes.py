@@ -22,7 +22,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ponder.thinking.normal import fold, tidy
+from ponder.thinking.normal import fold, plain, tidy
 from ponder.thinking.numbers import number_key
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def shape(answer: str) -> Shape:
 
 def words_key(text: str) -> str:
     """The key of an answer in words; text without any word keeps its symbols."""
-    return "text:" + (fold(text) or "".join(text.split()))
+    return "text:" + (fold(text) or "".join(plain(text).split()))
 
 
 def _shape(text: str, depth: int, *, inside: bool = False) -> Shape:
