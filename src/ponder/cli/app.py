@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ponder.core.calls import Budget
     from ponder.core.problem import Problem
     from ponder.core.protocols import Engine, Result, Strategy
-    from ponder.store import Recorder
+    from ponder.store import RunWriter
 
 app = typer.Typer(
     name="ponder",
@@ -51,7 +51,7 @@ Model = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
-class AnswerKind(str, Enum):
+class AnswerKind(StrEnum):
     """How answers are read and compared."""
 
     auto = "auto"
@@ -68,7 +68,9 @@ def solve(
     strategy: Annotated[
         str | None,
         typer.Option(
-            "--strategy", "-s", help="A strategy with its parameters: `self-consistency:n=16`. See `ponder strategies`."
+            "--strategy",
+            "-s",
+            help="A strategy with its parameters: `self-consistency:n=16`. See `ponder strategies`.",
         ),
     ] = None,
     model: Model = None,
@@ -131,10 +133,10 @@ def _solve(
     from ponder.api import asolve
     from ponder.cli.progress import watching
 
-    recorder: Recorder | None = None
+    recorder: RunWriter | None = None
     complaint: str | None = None
     try:
-        recorder = store.Recorder(settings.runs, command=sys.argv[1:], versions=config.versions())
+        recorder = store.RunWriter.create(settings.runs, command=sys.argv[1:], versions=config.versions())
     except PonderError as error:
         complaint = str(error)
     board = watching(budget, err, quiet=quiet)
@@ -158,7 +160,7 @@ def _solve(
                 model=engine,
                 budget=budget,
                 seed=seed,
-                watchers=[board.event, *([recorder.watch()] if recorder else [])],
+                watchers=[board.event, *([recorder.attempt()] if recorder else [])],
                 live=[] if quiet else [board.wrote],
                 trace=recorder.id if recorder else "",
                 started=running.append,
@@ -211,7 +213,9 @@ def _show(
         choice = result.choice
         body = {
             "answer": result.answer,
-            "votes": [{"answer": answer, "weight": weight} for answer, weight in (choice.votes if choice else ())],
+            "votes": [
+                {"answer": answer, "weight": weight} for answer, weight in (choice.votes if choice else ())
+            ],
             "candidates": [
                 {"answer": c.answer, "text": c.path.text, "tokens": c.path.tokens, "weight": c.weight}
                 for c in (choice.candidates if choice else ())
@@ -298,7 +302,12 @@ def _model_file(name: str | None, settings: Any, *, yes: bool, quiet: bool) -> A
     ):
         sources = " or ".join(str(source) for source in first.sources)
         _say(f"Fetching {first.title}, {first.bytes / 1e6:,.0f} MB, {first.licence}, once, from {sources}.")
-        if err.is_terminal and sys.stdin.isatty() and not yes and not typer.confirm("Go on?", default=True, err=True):
+        if (
+            err.is_terminal
+            and sys.stdin.isatty()
+            and not yes
+            and not typer.confirm("Go on?", default=True, err=True)
+        ):
             raise UsageError("Nothing was fetched. Use a file of your own with -m path/to/file.gguf.")
     with Fetching(err) as progress:
         return config.model_path(name, settings, progress=None if quiet else progress)
@@ -307,7 +316,7 @@ def _model_file(name: str | None, settings: Any, *, yes: bool, quiet: bool) -> A
 def _default_names() -> list[str]:
     from ponder import models
 
-    return [m if isinstance(m, str) else m.name for m in models.DEFAULT_ORDER]
+    return [model.name for model in models.DEFAULT_ORDER]
 
 
 @app.command()
@@ -371,7 +380,9 @@ def runs(
 
 @app.command()
 def view(
-    run: Annotated[str | None, typer.Argument(help="The run's id, or the start of it; the newest if left out.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="The run's id, or the start of it; the newest if left out.")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Whole texts.")] = False,
 ) -> None:
     """Draw a run's tree: every sample, what it answered and cost, and the vote."""
@@ -406,7 +417,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None: ...
 
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -37,7 +44,7 @@ class _Row:
 class Watching(Protocol):
     """Something that watches a run from `with` to its end."""
 
-    def __enter__(self) -> Watching: ...
+    def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
@@ -93,9 +100,7 @@ class _Board:
         seconds = time.monotonic() - self.started
         limit = f"/{self.budget.tokens:,}" if self.budget.tokens is not None else ""
         time_limit = f"/{self.budget.seconds:g}" if self.budget.seconds is not None else ""
-        return (
-            f"{self.tokens:,}{limit} tokens · {seconds:.1f}{time_limit} s · {self.tokens / max(seconds, 1e-3):.0f} tok/s"
-        )
+        return f"{self.tokens:,}{limit} tokens · {seconds:.1f}{time_limit} s · {self.tokens / max(seconds, 1e-3):.0f} tok/s"
 
 
 class Painted(_Board):
@@ -104,10 +109,14 @@ class Painted(_Board):
     def __init__(self, budget: Budget, console: Console) -> None:
         super().__init__(budget)
         self._live = Live(
-            console=console, refresh_per_second=8, get_renderable=self.picture, transient=False, vertical_overflow="crop"
+            console=console,
+            refresh_per_second=8,
+            get_renderable=self.picture,
+            transient=False,
+            vertical_overflow="crop",
         )
 
-    def __enter__(self) -> Painted:
+    def __enter__(self) -> Self:
         self._live.__enter__()
         return self
 
@@ -122,16 +131,24 @@ class Painted(_Board):
             rows.add_column(justify="right", style="dim", width=4)
             rows.add_column(width=1)
             rows.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-            rows.add_column(justify="right", style="bold cyan", max_width=24, no_wrap=True, overflow="ellipsis")
+            rows.add_column(
+                justify="right", style="bold cyan", max_width=24, no_wrap=True, overflow="ellipsis"
+            )
             rows.add_column(justify="right", style="dim", width=8)
             colours = {"✓": "green", "✗": "red", "✂": "yellow", "…": "blue"}
             for i, row in enumerate(self.rows.values(), 1):
                 if len(self.rows) > MOST_ROWS and i <= len(self.rows) - MOST_ROWS:
                     continue
                 text = " ".join(row.text.split())
-                shown = Text(text if row.state != "…" else text[-300:], style="" if row.state == "…" else "dim")
+                shown = Text(
+                    text if row.state != "…" else text[-300:], style="" if row.state == "…" else "dim"
+                )
                 rows.add_row(
-                    str(i), Text(row.state, style=colours[row.state]), shown, row.answer or "", f"{row.tokens} tok"
+                    str(i),
+                    Text(row.state, style=colours[row.state]),
+                    shown,
+                    row.answer or "",
+                    f"{row.tokens} tok",
                 )
             return Group(rows, Text(""), *self._bars(), Text(self.spent(), style="dim"))
 
@@ -143,7 +160,9 @@ class Painted(_Board):
         ranked = sorted(self.votes.values(), key=lambda vote: -vote[1])
         for answer, n in ranked[:5]:
             bars.add_row(
-                Text(answer[:24], style="bold cyan"), Text("█" * round(30 * n / total), style="cyan"), f"{n}/{total}"
+                Text(answer[:24], style="bold cyan"),
+                Text("█" * round(30 * n / total), style="cyan"),
+                f"{n}/{total}",
             )
         return [bars, Text("")]
 
@@ -155,7 +174,7 @@ class Plain(_Board):
         super().__init__(budget)
         self._console = console
 
-    def __enter__(self) -> Plain:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -183,7 +202,7 @@ class Plain(_Board):
 class Quiet(_Board):
     """Nothing."""
 
-    def __enter__(self) -> Quiet:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -231,4 +250,6 @@ class Fetching:
         elif time.monotonic() - self._said > 3 or (done == total and total):
             self._said = time.monotonic()
             share = f" of {total / 1e6:,.0f}" if total else ""
-            self._console.print(f"{what}: {done / 1e6:,.0f}{share} MB", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(
+                f"{what}: {done / 1e6:,.0f}{share} MB", markup=False, highlight=False, soft_wrap=True
+            )

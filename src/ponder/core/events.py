@@ -80,13 +80,14 @@ class Extended(Event):
 
 @dataclass(frozen=True, slots=True)
 class Failed(Event):
-    """A call to an engine failed for good."""
+    """A call to an engine failed for good, or was cancelled."""
 
     kind: ClassVar[str] = "failed"
     parent: str
     role: str
     error: str
     usage: Usage
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class Proposed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Finished(Event):
-    """The attempt is over."""
+    """The attempt is over. `stop` is a result's, or "failed" where it ended in an error."""
 
     kind: ClassVar[str] = "finished"
     stop: str

@@ -279,24 +279,25 @@ class Run:
             return more
 
         started = anyio.current_time()
+        call = anyio.CancelScope()
         try:
-            with anyio.CancelScope() as call:
-                with self._in_flight(call):
-                    segment = await engine.extend(prefix, sampling, watch if "streams" in can else None)
+            with call, self._in_flight(call):
+                segment = await engine.extend(prefix, sampling, watch if "streams" in can else None)
             if call.cancelled_caught:
                 raise OutOfBudget(f"The call at {at_place} was cut off: the run was ended ({self.ended}).")
         except BaseException as error:
-            known = isinstance(error, Exception) or "streams" in can
+            cancelled = call.cancelled_caught or not isinstance(error, Exception)
             usage = Usage(
                 prompt=lease.prompt,
-                completion=lease.used if known else lease.granted,
+                # What a cancelled call wrote unseen is not known: all it was allowed to is charged.
+                completion=lease.granted if cancelled and "streams" not in can else lease.used,
                 calls=1,
                 seconds=anyio.current_time() - started,
             )
             self._pay(lease, role, usage)
-            if isinstance(error, Exception) and not isinstance(error, OutOfBudget):
-                attempt.failed += 1
-            attempt.emit(e.Failed(at_place, parent, role, str(error) or type(error).__name__, usage))
+            attempt.failed += not cancelled
+            said = "cancelled" if cancelled else str(error) or type(error).__name__
+            attempt.emit(e.Failed(at_place, parent, role, said, usage, cancelled))
             raise
         usage = segment.usage
         if usage.completion < lease.used:  # attempts that failed on the way were paid for too

@@ -65,11 +65,15 @@ async def solve(
     )
     choice: Choice | None = None
     stop: Stop = "cancelled"
+    broken = False
     try:
         try:
             choice = await run.decide(strategy)
         except OutOfBudget:
             stop = run.ended or "budget"
+        except Exception:
+            broken = True
+            raise
         else:
             stop = run.ended or (
                 "budget" if run.budget.refused else "degraded" if attempt.failed else "finished"
@@ -78,7 +82,7 @@ async def solve(
         attempt.emit(
             e.Finished(
                 "",
-                stop,
+                "failed" if broken else stop,
                 choice.path.place if choice else "",
                 choice.answer if choice else None,
                 choice.votes if choice else (),

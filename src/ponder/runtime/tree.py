@@ -179,7 +179,7 @@ def _told(node: Node, event: e.Extending | e.Extended | e.Failed) -> Node:
         case e.Extending():
             return replace(node, written=event.written, sampling=event.sampling)
         case e.Failed():
-            if _was_cancelled(event):
+            if event.cancelled:
                 return replace(node, status="cancelled", usage=event.usage)
             return replace(node, status="failed", usage=event.usage, error=event.error)
         case e.Extended():
@@ -194,11 +194,6 @@ def _told(node: Node, event: e.Extending | e.Extended | e.Failed) -> Node:
                 logprob=event.logprob,
                 error=None,
             )
-
-
-def _was_cancelled(event: e.Failed) -> bool:
-    """Whether the call was ended from outside: the cancellations of asyncio, anyio and trio, and the run's own."""
-    return event.error.startswith(("Cancelled", "cancelled", f"The call at {event.place} was cut off"))
 
 
 def _line(nodes: Mapping[str, Node], place: str) -> frozenset[str]:
