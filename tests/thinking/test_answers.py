@@ -63,6 +63,11 @@ def test_open_box_of_a_text_cut_off_is_no_declaration():
     assert not found.declared
 
 
+def test_a_long_thought_left_open_gives_no_loose_number():
+    assert extract("<think>" + "maybe 7, " * 60_000, "math") is None
+    assert extract("x" * 500_000, "open") == "x" * 500_000
+
+
 def test_pure_keys_never_do_arithmetic_on_giants():
     began = time.perf_counter()
     assert key("9" * 10_000, "math") == "num:" + "9" * 10_000

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from ponder.core.problem import Kind
 
-MAX_TEXT: Final = 400_000
+MAX_TEXT: Final = 200_000
 """Of a longer text only the end is read: that is where answers stand."""
 
 
@@ -60,10 +60,10 @@ def find(text: str, kind: Kind = "auto", *, choices: int | None = None) -> Found
     Choice answers come back as a capital letter (of the first `choices`, else A to J), yes/no answers as "yes" or "no"
     (true and false too), tool calls as canonical JSON, everything else as written, but in ASCII widths and signs.
     """
-    text = plain(text[-MAX_TEXT:])
-    visible, thinking = separate_thinking(text)
+    visible, thinking = separate_thinking(plain(text))  # before any cut, which might lose the opening tag
     if kind in ("open", "code", "json", "tool"):
         return _whole(visible, kind)
+    visible, thinking = visible[-MAX_TEXT:], thinking[-MAX_TEXT:]
     if visible.strip():
         found = _declared(visible, kind, choices)
         if found is not None:
