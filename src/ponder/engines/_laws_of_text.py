@@ -176,6 +176,7 @@ def _is_beginning(bench: Bench, segment: Segment, base: Segment) -> None:
     bench.hold(base.text.startswith(segment.text), "its text is another", segment=segment, base=base)
     if segment.token_ids is not None and base.token_ids is not None:
         n = len(segment.token_ids)
-        bench.hold(
-            segment.token_ids == base.token_ids[:n], "its tokens are others", segment=segment, base=base
-        )
+        same = segment.token_ids == base.token_ids[:n]
+        bench.hold(same, "its tokens are others", segment=segment, base=base)
+        if segment.ends is not None and base.ends is not None:
+            bench.hold(segment.ends == base.ends[:n], "whole tokens are kept", segment=segment, base=base)

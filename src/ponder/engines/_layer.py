@@ -1,0 +1,105 @@
+"""What all layers share: the engine within, a name for each call, and segments shown again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ponder.core.protocols import ContinuationScores, Delta, Embeds, ExtendsMany, Tokenizes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from ponder.core.calls import Sampling
+    from ponder.core.prefix import Prefix, Segment
+    from ponder.core.protocols import Capabilities, Engine
+
+T = TypeVar("T")
+
+
+class Layer:
+    """An engine that wraps an engine and can do whatever that can.
+
+    The methods of the optional protocols are given to each layer as it is made, and only those that its engine
+    has, so that `isinstance(layer, Tokenizes)` is exactly as true as it is of the engine. Calls that ask the
+    model for something (`logprobs`, `embed`, `extend_many`) go through `aside`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        offers = vars(self)
+        if isinstance(engine, Tokenizes):
+            offers |= {"encode": engine.encode, "count": engine.count}
+        if isinstance(engine, ContinuationScores):
+            offers["logprobs"] = partial(self.aside, "logprobs", engine.logprobs)
+        if isinstance(engine, Embeds):
+            offers["embed"] = partial(self.aside, "embed", engine.embed)
+        if isinstance(engine, ExtendsMany):
+            offers["extend_many"] = partial(self.aside, "extend_many", engine.extend_many)
+        for name in ("aclose", "close"):
+            if hasattr(engine, name):
+                offers[name] = getattr(engine, name)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.engine.capabilities
+
+    async def extend(
+        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
+    ) -> Segment:
+        return await self.engine.extend(prefix, sampling, watch)
+
+    async def aside(self, name: str, call: Callable[..., Awaitable[T]], *asked: Any) -> T:
+        """Make a call other than `extend`."""
+        del name
+        return await call(*asked)
+
+
+def key_of(*asked: Any) -> str:
+    """A name for a call: equal for equal text, ids and sampling, wherever in a program it was drawn."""
+    return hashlib.sha256(json.dumps(asked, default=_plain, sort_keys=True).encode()).hexdigest()
+
+
+def shown(segment: Segment, watch: Callable[[Delta], bool | None] | None) -> Segment:
+    """A segment written before, shown to a watch token by token; cut where it says False."""
+    if watch is None:
+        return segment
+    if segment.ends is None:
+        watch(Delta(segment.text, segment.usage.completion))
+        return segment
+    start = 0
+    for n, end in enumerate(segment.ends, 1):
+        if watch(Delta(segment.text[start:end], 1)) is False and n < len(segment.ends):
+            return _cut(segment, n)
+        start = end
+    return segment
+
+
+def _cut(segment: Segment, n: int) -> Segment:
+    ends, ids = segment.ends or (), segment.token_ids
+    return replace(
+        segment,
+        text=segment.text[: ends[n - 1]],
+        token_ids=ids[:n] if ids is not None else None,
+        ends=ends[:n],
+        usage=replace(segment.usage, completion=n),
+        finish="cancelled",
+        stopped_by=None,
+        logprobs=segment.logprobs[:n] if segment.logprobs is not None else None,
+        top_logprobs=segment.top_logprobs[:n] if segment.top_logprobs is not None else None,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Values as JSON. Of a segment only what a model reads counts, not what it cost nor where it was drawn."""
+    if isinstance(value, Mapping):
+        return {str(k): v for k, v in value.items()}
+    if hasattr(value, "segments"):
+        return [value.prompt, [(s.text, s.token_ids) for s in value.segments]]
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: getattr(value, f.name) for f in fields(value)}
+    return repr(value)

@@ -1,0 +1,159 @@
+"""Everything operational about an engine is an engine that wraps an engine.
+
+Retrying   tries again what is worth another try.
+Limited    lets so many calls in at a time.
+Coalesced  makes one call of identical ones.
+Cached     keeps what was written, and gives it again.
+Recorded   writes down every call; `Replayed` gives them again without a model.
+Faulty     fails on purpose, for tests.
+
+A layer takes and gives what any engine does (`engines.laws` hold), and knows nothing of the others. Usual order,
+outermost first: Cached, Coalesced, Limited, Retrying; so that what waits for its next try keeps its slot, and
+a server that is down is not asked more often by more callers.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+
+from ponder.core.errors import TransientError, UsageError
+from ponder.engines._faulty import Faulty
+from ponder.engines._layer import Layer
+from ponder.engines._recording import Record, Recorded, Replayed
+from ponder.engines._sharing import Cached, Coalesced
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ponder.core.calls import Sampling
+    from ponder.core.prefix import Prefix, Segment
+    from ponder.core.protocols import Delta, Engine
+
+__all__ = [
+    "Cached",
+    "Coalesced",
+    "Faulty",
+    "Layer",
+    "Limited",
+    "Record",
+    "Recorded",
+    "Replayed",
+    "Retries",
+    "Retrying",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Retries:
+    """How often all calls together may be tried again: `floor` times, and `ratio` times for every call.
+
+    Share one between the engines that talk to the same server, and an outage of it multiplies their load
+    by no more than 1 + `ratio`.
+    """
+
+    floor: int = 100
+    ratio: float = 1.0
+    calls: int = 0
+    used: int = 0
+
+    def take(self) -> bool:
+        """Whether one more is allowed; if so it counts."""
+        if self.used >= self.floor + self.ratio * self.calls:
+            return False
+        self.used += 1
+        return True
+
+
+class Retrying(Layer):
+    """Tries again after a TransientError, and after no other.
+
+    The wait before try k+1 is drawn from 0 to min(`cap`, `base` * 2**(k-1)) seconds, so that callers that
+    failed together do not come back together; after a `retry_after`, that much later.
+
+    Args:
+        attempts: tries in all, the first among them.
+        rng: for the waits.
+        retries: what all calls share.
+        replay: try again even after tokens were shown to the caller's watch, which then sees the next try
+            from its beginning. Without it, a call that failed halfway fails.
+
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        attempts: int = 4,
+        base: float = 0.5,
+        cap: float = 8.0,
+        *,
+        rng: random.Random | None = None,
+        retries: Retries | None = None,
+        replay: bool = False,
+    ) -> None:
+        if attempts < 1:
+            raise UsageError(f"Retrying needs attempts of at least 1, not {attempts}.")
+        super().__init__(engine)
+        self._attempts, self._base, self._cap = attempts, base, cap
+        self._rng = rng or random.Random()
+        self._retries = retries or Retries()
+        self._replay = replay
+
+    async def extend(
+        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
+    ) -> Segment:
+        shown = False
+
+        def watching(delta: Delta) -> bool | None:
+            nonlocal shown
+            shown = True
+            return watch(delta) if watch is not None else None
+
+        return await self._try(
+            lambda: self.engine.extend(prefix, sampling, watching if watch is not None else None),
+            lambda: self._replay or not shown,
+        )
+
+    async def aside(self, name: str, call: Callable[..., Awaitable[T]], *asked: Any) -> T:
+        del name
+        return await self._try(lambda: call(*asked), lambda: True)
+
+    async def _try(self, call: Callable[[], Awaitable[T]], again: Callable[[], bool]) -> T:
+        self._retries.calls += 1
+        tried = 0
+        while True:
+            try:
+                return await call()
+            except TransientError as error:
+                tried += 1
+                if tried >= self._attempts or not again() or not self._retries.take():
+                    raise
+                most = min(self._cap, self._base * 2 ** (tried - 1))
+                wait = (error.retry_after or 0.0) + self._rng.uniform(0, most)
+            await anyio.sleep(wait)
+
+
+class Limited(Layer):
+    """Lets `n` calls in at a time; who came first goes first, and who is cancelled while waiting is forgotten."""
+
+    def __init__(self, engine: Engine, n: int) -> None:
+        if n < 1:
+            raise UsageError(f"Limited needs n of at least 1, not {n}.")
+        super().__init__(engine)
+        self._slots = anyio.Semaphore(n)
+
+    async def extend(
+        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
+    ) -> Segment:
+        async with self._slots:
+            return await self.engine.extend(prefix, sampling, watch)
+
+    async def aside(self, name: str, call: Callable[..., Awaitable[T]], *asked: Any) -> T:
+        del name
+        async with self._slots:
+            return await call(*asked)
