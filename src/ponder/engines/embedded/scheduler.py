@@ -1,0 +1,282 @@
+"""The thread that owns the model: every call of every strategy in each step."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ponder.core.errors import EngineClosed, EngineError
+from ponder.engines._llama import Batch, recent_log
+from ponder.engines.embedded.cells import Cells
+from ponder.engines.embedded.stats import Stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ponder.engines._llama import Context
+    from ponder.engines.embedded.call import Call
+
+CHUNK = 64
+"""Prefix tokens read in a step in which others write, so that a long prompt does not stall them. llama.cpp reads
+64 tokens at a time about as fast as 512."""
+ALONE = 256
+"""The same where nobody writes: no more, for a step cannot be interrupted."""
+ROWS = 64
+"""Rows of logits a step may keep for scoring, beside one for each call that writes."""
+
+
+@dataclass(slots=True, eq=False)
+class _Live:
+    """A call that has a sequence. `begin` is where the next token to read stands."""
+
+    call: Call
+    sequence: int
+    tokens: list[int]  # known and not yet read
+    begin: int
+    writing: bool = False
+    done: bool = False
+
+
+class Scheduler:
+    """Runs calls: submitted from any thread, in order of arrival, as many at once as there are sequences.
+
+    In each step every call that writes reads its last token, and those that read their prefix a chunk of it.
+    A call whose prefix another call is just reading waits for that one and forks from it.
+    """
+
+    def __init__(self, context: Context, free: Callable[[], None]) -> None:
+        """`free` gives the model back; called once, from the thread, when it ends."""
+        self.stats = Stats()
+        self._context = context
+        self._free = free
+        self._batch = Batch(context.n_batch)
+        self._cells = Cells(context.n_seq_max, context.n_ctx_seq)
+        self._waiting: deque[Call] = deque()
+        self._live: list[_Live] = []
+        self._wake = threading.Condition()
+        self._inbox: deque[Call] = deque()
+        self._closing = False
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="ponder-llama", daemon=True)
+        self._thread.start()
+
+    # -- from any thread ------------------------------------------------------------------------------------
+
+    def submit(self, call: Call) -> None:
+        """Raises EngineClosed, or EngineError in a process that was forked from the one that opened the engine."""
+        self.check()
+        with self._wake:
+            if self._closing:
+                raise _closed()
+            self._inbox.append(call)
+            self._wake.notify()
+
+    def check(self) -> None:
+        """Raises what `submit` would."""
+        if os.getpid() != self._process:
+            raise EngineError(
+                "This engine was opened in another process, and its thread did not come along through the fork. "
+                "Open it in the process that uses it, or start processes with the spawn method."
+            )
+        if self._closing:
+            raise _closed()
+
+    def nudge(self) -> None:
+        """Look again: a call was abandoned."""
+        with self._wake:
+            self._wake.notify()
+
+    def close(self) -> None:
+        """End after the step that is running; calls in flight get EngineClosed. Waits for that."""
+        if os.getpid() != self._process:
+            return
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    # -- the thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._gather():
+                try:
+                    self._step()
+                except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
+                    self._fail(error)
+        finally:
+            with self._wake:
+                self._closing = True
+                self._waiting.extend(self._inbox)
+                self._inbox.clear()
+            for call in [*(live.call for live in self._live), *self._waiting]:
+                call.fail(_closed())
+            self._live.clear()
+            self._waiting.clear()
+            self._free()
+
+    def _gather(self) -> bool:
+        """Take in what arrived, and wait if there is nothing to do; False: the engine closes."""
+        with self._wake:
+            while not (self._closing or self._inbox or self._waiting or self._live):
+                self._wake.wait()
+            self._waiting.extend(self._inbox)
+            self._inbox.clear()
+            return not self._closing
+
+    def _step(self) -> None:
+        self._drop()
+        self._admit()
+        planned = self._plan()
+        if not planned:
+            return
+        began = time.perf_counter()
+        status = self._context.decode(self._batch)
+        stats = self.stats
+        stats.decode_seconds += time.perf_counter() - began
+        if status:
+            raise RuntimeError(f"llama.cpp answered {status}: {recent_log()}")
+        stats.steps += 1
+        stats.sequences += len(planned)
+        began = time.perf_counter()
+        rows = iter(self._context.all_logits() if self._batch.n_outputs else ())
+        for live, count, n_rows in planned:
+            self._cells.read(live.sequence, count)
+            del live.tokens[:count]
+            live.begin += count
+            if live.writing:
+                stats.decoded += count
+            else:
+                stats.prefilled += count
+            for _ in range(n_rows):
+                self._take(live, next(rows))
+            live.done |= not live.tokens
+        stats.sampling_seconds += time.perf_counter() - began
+        self._drop()
+
+    def _plan(self) -> list[tuple[_Live, int, int]]:
+        """Fill the batch; which calls read how many tokens in it, and take how many rows.
+
+        In order of sequence: llama.cpp computes neighbours together, and each gap costs a pass of its own.
+        """
+        batch, chosen = self._batch, {}
+        batch.clear()
+        writers = [live for live in self._live if live.writing]
+        chunk = min(CHUNK if writers else ALONE, batch.capacity - len(self._live))
+        scored = ROWS
+        for live in self._live:  # in order of arrival
+            count = 1 if live.writing else min(len(live.tokens), max(chunk, 0))
+            n_rows = self._rows(live, count)
+            if live.call.wanted is not None and n_rows > scored:
+                count -= n_rows - scored
+                n_rows = scored
+            if live.call.wanted is not None:
+                scored -= n_rows
+            if not live.writing:
+                chunk -= count
+            if count:
+                chosen[live.sequence] = (live, count, n_rows)
+        planned = [chosen[sequence] for sequence in sorted(chosen)]
+        for live, count, n_rows in planned:
+            outputs = np.zeros(count, np.int8)
+            outputs[count - n_rows :] = 1
+            batch.add(live.tokens[:count], np.arange(live.begin, live.begin + count), live.sequence, outputs)
+        return planned
+
+    @staticmethod
+    def _rows(live: _Live, count: int) -> int:
+        """How many of the next `count` tokens' logits the call takes: always those after the last ones."""
+        wanted = live.call.wanted
+        if wanted is None:
+            return int(count == len(live.tokens) and count > 0)
+        return max(0, min(count, live.begin + count - wanted))
+
+    def _take(self, live: _Live, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> None:
+        """Give a call its logits; what it draws from them is read in the next step."""
+        if live.done:
+            return
+        if not live.writing and live.call.wanted is None:
+            self._cells.keep_row(live.sequence, row.copy())
+        try:
+            token = live.call.take(row)
+        except Exception as error:  # noqa: BLE001 - a call's own fault, say its `watch`, ends that call alone
+            live.call.fail(_failed(error))
+            live.done = True
+            return
+        if live.call.wanted is None:
+            self.stats.sampled += 1
+            live.writing = True
+        if token is not None:
+            live.tokens.append(token)
+            self._cells.append(live.sequence, token)
+
+    def _admit(self) -> None:
+        """Give sequences to who waits, in order of arrival; who waits for another's prefix has one set aside."""
+        free = self._cells.free
+        still: deque[Call] = deque()
+        while self._waiting:
+            call = self._waiting.popleft()
+            if call.abandoned:
+                continue
+            if not free:
+                still.append(call)
+                break
+            free -= 1
+            if not self._begin(call):
+                still.append(call)
+        self._waiting.extendleft(reversed(still))
+
+    def _begin(self, call: Call) -> bool:
+        fork = self._cells.fork(call.tokens, call.wanted)
+        if fork is None:
+            return False
+        context, stats = self._context, self.stats
+        if fork.source != fork.target and fork.shared:
+            context.seq_cp(fork.source, fork.target, fork.shared)
+            stats.forks += 1
+        else:
+            context.seq_rm(fork.target, fork.shared)
+        stats.reused += fork.shared
+        stats.renewed += fork.renewed
+        stats.reread += fork.reread
+        call.cached = fork.shared
+        live = _Live(call, fork.target, call.tokens[fork.shared :].tolist(), fork.shared)
+        self._live.append(live)
+        if fork.row is not None:
+            self._take(live, fork.row)
+        return True
+
+    def _drop(self) -> None:
+        """Let go of calls that are done or were abandoned; what they read stays in the cache."""
+        for live in self._live:
+            if live.done or live.call.abandoned:
+                live.done = True
+                self._cells.release(live.sequence)
+        self._live = [live for live in self._live if not live.done]
+
+    def _fail(self, error: Exception) -> None:
+        """A step failed: so do the calls in it, and the cache, whose state is unknown, is emptied."""
+        for live in self._live:
+            if not live.done:
+                live.call.fail(_failed(error))
+        self._live.clear()
+        self._cells.clear()
+        self._context.clear()
+
+
+def _closed() -> EngineClosed:
+    return EngineClosed("The engine is closed. Open it again with LlamaCpp(path).")
+
+
+def _failed(error: Exception) -> EngineError:
+    """An error of its own for each who waits, for exceptions carry a traceback with them."""
+    if isinstance(error, EngineError):
+        return error
+    return EngineError(f"The engine failed in a step ({error}). Try again; if it fails twice, open it anew.")

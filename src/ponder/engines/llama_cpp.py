@@ -1,0 +1,222 @@
+"""A GGUF model in this process: llama.cpp, with every call of every strategy in each of its steps."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from ponder.core.errors import ContextOverflow, EngineError, ModelFileError, Unsupported
+from ponder.core.protocols import Ability, Capabilities
+from ponder.engines._llama import BindingMismatch, Context, Model
+from ponder.engines.embedded.call import Scoring, Writing
+from ponder.engines.embedded.memory import layout
+from ponder.engines.embedded.scheduler import ROWS, Scheduler
+from ponder.engines.embedded.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ponder.core.calls import Sampling
+    from ponder.core.prefix import Prefix, Segment
+    from ponder.core.protocols import Delta
+    from ponder.engines.embedded.stats import Stats
+
+N_BATCH = 512
+
+ABILITIES: frozenset[Ability] = frozenset(
+    (
+        "continue",
+        "token_ids",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "seed",
+        "stop_ids",
+        "scores",
+        "tells_stop_from_eos",
+        "streams",
+        "stoppable",
+    )
+)
+
+
+class LlamaCpp:
+    """A GGUF model, loaded when it is made, with one thread that runs it.
+
+    Calls from any number of tasks share each step of the model, and whatever prefixes they share is read once.
+    What one call samples is its own, but the last digits of its logits depend on the calls beside it; so the
+    same seed gives the same text only where the timing is the same. What was sampled is in `token_ids`.
+
+    Args:
+        path: a .gguf file.
+        context: the most tokens a prompt and its answer may have; by default what the model was trained with,
+            2,048 at most.
+        sequences: calls that run at once, at most, and prefixes that are remembered. Fewer where the memory
+            that is free now would not hold them; `sequences` tells how many there are.
+        threads: of the processor; by default all that this process may use.
+        name: by default what the file says.
+        deterministic: not yet available.
+
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        context: int | None = None,
+        sequences: int = 32,
+        threads: int | None = None,
+        name: str | None = None,
+        deterministic: bool = False,
+    ) -> None:
+        """Load the model.
+
+        Raises:
+            ModelFileError: no such file, or no model file, or one that is cut short.
+            EngineError: it cannot be loaded here, for example for lack of memory.
+
+        """
+        if deterministic:
+            raise Unsupported(
+                "The embedded engine has no deterministic mode yet. Leave deterministic=True out."
+            )
+        try:
+            model = Model(path)
+        except ValueError as error:
+            raise ModelFileError(str(error)) from error
+        except (BindingMismatch, RuntimeError) as error:
+            raise EngineError(str(error)) from error
+        try:
+            n_ctx, n_seq = layout(model, context=context, sequences=sequences)
+            cells = Context(
+                model,
+                n_ctx=n_ctx * n_seq,
+                n_seq_max=n_seq,
+                n_batch=N_BATCH,
+                n_ubatch=N_BATCH,
+                n_outputs_max=n_seq + ROWS,
+                threads=threads or _processors(),
+                flash_attn=True,
+            )
+            self._vocabulary = Vocabulary(model)
+        except (ValueError, BindingMismatch) as error:
+            model.close()
+            raise EngineError(
+                f"{error} Perhaps memory is short: give a smaller context= or sequences=."
+            ) from error
+        except BaseException:
+            model.close()
+            raise
+        self.sequences = n_seq
+        self._context = cells.n_ctx_seq
+        self.capabilities = Capabilities(
+            name or model.name or Path(path).stem, ABILITIES, self._context, self._vocabulary.fingerprint
+        )
+        vocabulary = self._vocabulary
+
+        def free() -> None:
+            vocabulary.close()
+            model.close()
+
+        self._scheduler = Scheduler(cells, free)
+        # At exit, and when nobody holds the engine any more; before the model's own finalizer, for it is younger.
+        self._close = weakref.finalize(self, self._scheduler.close)
+
+    # -- the engine -----------------------------------------------------------------------------------------
+
+    async def extend(
+        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
+    ) -> Segment:
+        """Write one segment after `prefix`. It ends with "length" at the end of the context, too.
+
+        Raises:
+            ContextOverflow: the prefix alone fills the context.
+            Unsupported: the sampling asks for a grammar or a depth.
+            EngineClosed: the engine is closed, or is being closed.
+
+        """
+        if sampling.grammar is not None or sampling.depth is not None:
+            what = "grammar" if sampling.grammar is not None else "depth"
+            raise Unsupported(f"The embedded engine cannot follow a {what} yet. Leave {what}= out.")
+        self._scheduler.check()
+        ids = self._vocabulary.ids(prefix)
+        room = self._room(ids, 1)
+        call = Writing(self._vocabulary, ids, sampling, min(sampling.max_tokens, room), watch)
+        with self._abandoning(call):
+            self._scheduler.submit(call)
+            return await call.reply.wait()
+
+    async def logprobs(self, prefix: Prefix, continuation: str) -> tuple[float, ...]:
+        """Log-probability of each token of `continuation` after `prefix`, in nats.
+
+        The continuation is tokenised by itself: its first token does not join with the last one of the prefix.
+        """
+        self._scheduler.check()
+        following = self._vocabulary.encode(continuation)
+        ids = self._vocabulary.ids(prefix)
+        self._room(ids, len(following))
+        if not following:
+            return ()
+        call = Scoring(ids, following)
+        with self._abandoning(call):
+            self._scheduler.submit(call)
+            return await call.reply.wait()
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of text inside a path: no begin-of-text, special tokens recognised."""
+        self._scheduler.check()
+        return self._vocabulary.encode(text)
+
+    def count(self, prefix: Prefix) -> int:
+        """Tokens read before writing goes on after `prefix`, chat template included."""
+        self._scheduler.check()
+        return len(self._vocabulary.ids(prefix))
+
+    # -- its state ------------------------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> Stats:
+        """What it has done so far."""
+        return self._scheduler.stats
+
+    def close(self) -> None:
+        """End it; calls in flight get EngineClosed. Waits for the step that is running. May be called again."""
+        self._close()
+
+    async def aclose(self) -> None:
+        """`close`, for whoever must not block the event loop."""
+        await to_thread.run_sync(self.close)
+
+    # -- inside ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _abandoning(self, call: Writing | Scoring) -> Iterator[None]:
+        """If the task that waits is cancelled, the call leaves the engine between two steps."""
+        try:
+            yield
+        except BaseException:
+            call.abandon()
+            self._scheduler.nudge()
+            raise
+
+    def _room(self, ids: list[int], wanted: int) -> int:
+        room = self._context - len(ids)
+        if room < wanted:
+            raise ContextOverflow(
+                f"The prompt has {len(ids):,} tokens, and this engine's context {self._context:,}"
+                f"{', of which the answer needs some' if room >= 0 else ''}. "
+                f"Shorten the prompt or open the engine with a larger context=."
+            )
+        return room
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
