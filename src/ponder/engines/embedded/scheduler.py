@@ -134,6 +134,7 @@ class Scheduler:
     def _step(self) -> None:
         self._drop()
         self._admit()
+        self._drop()  # a call for one token, whose logits were at hand, is done already
         planned = self._plan()
         if not planned:
             return
@@ -251,6 +252,7 @@ class Scheduler:
         self._live.append(live)
         if fork.row is not None:
             self._take(live, fork.row)
+            live.done |= not live.tokens
         return True
 
     def _drop(self) -> None:
