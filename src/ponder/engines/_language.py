@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ponder.core.errors import UsageError
 from ponder.core.prefix import Prefix, Segment
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from ponder.core.calls import Sampling
+
+K = TypeVar("K")
 
 Script = Callable[[Prefix], Mapping[str, float]]
 
@@ -110,6 +112,7 @@ class Language:
         self._vocabulary = vocabulary
         self.texts = vocabulary.texts
         self._roots: dict[Prefix, Root] = {}
+        self._alike: dict[tuple[tuple[str, float], ...], Root] = {}
         self.filler = vocabulary.encode(_FILLER)[0]
 
     def ids(self, segment: Segment) -> tuple[int, ...]:
@@ -168,12 +171,22 @@ class Language:
         try:
             found = self._roots.get(prefix)
         except TypeError:  # a conversation with images cannot be hashed
-            return Root(self._script(prefix), self._vocabulary)
+            return self._made(self._script(prefix))
         if found is None:
-            if len(self._roots) >= _KEPT:
-                self._roots.pop(next(iter(self._roots)))
-            found = self._roots[prefix] = Root(self._script(prefix), self._vocabulary)
+            found = _keep(self._roots, prefix, self._made(self._script(prefix)))
         return found
+
+    def _made(self, utterances: Mapping[str, float]) -> Root:
+        """A root is made once, however many prompts have the same answers."""
+        said = tuple(utterances.items())
+        return self._alike.get(said) or _keep(self._alike, said, Root(utterances, self._vocabulary))
+
+
+def _keep(roots: dict[K, Root], key: K, root: Root) -> Root:
+    if len(roots) >= _KEPT:
+        roots.pop(next(iter(roots)))
+    roots[key] = root
+    return root
 
 
 def pick(node: Node, sampling: Sampling, held: Collection[int], rng: random.Random) -> int | None:

@@ -69,9 +69,15 @@ async def stop_ids(bench: Bench) -> None:
                 bench.hold(segment.finish == "stop", "a stop id ends like a stop string", segment=segment)
                 if segment.ends:
                     last = segment.text[(0, *segment.ends)[-2] :]
-                    bench.hold(
-                        segment.stopped_by == last, "stopped_by is the stop id's text", segment=segment
+                    same = segment.stopped_by == last
+                    bench.hold(same, "stopped_by is the stop id's text", segment=segment)
+                if segment.stopped_by:
+                    kept = tuple(
+                        i for s in (prefix + segment).before_stop.segments for i in s.token_ids or ()
                     )
+                    before = tuple(i for s in prefix.segments for i in s.token_ids or ())
+                    same = kept == before + got[:-1]
+                    bench.hold(same, "before_stop is without the stop id", segment=segment, kept=kept)
     if not found:
         raise Skip("every prompt ended at once")
 
