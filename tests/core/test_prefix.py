@@ -58,6 +58,17 @@ def test_before_stop_finds_the_first_place_in_a_long_run_of_newlines():
     assert (PROMPT + seg(["one", "\n\n\n"], "stop", "\n\n")).before_stop.text == "one"
 
 
+def test_before_stop_drops_a_stop_token_that_has_no_text():
+    path = (PROMPT + seg(["a", ""], "stop", "")).before_stop
+    assert path.segments[-1].token_ids == (10,)
+
+
+def test_before_stop_of_end_of_text_without_ids_drops_nothing():
+    path = (PROMPT + Segment("ab", finish="eos", logprobs=(-1.0, -2.0))).before_stop
+    assert path.segments[-1].logprobs == (-1.0, -2.0)
+    assert not path.done
+
+
 def test_before_stop_of_a_cut_text_is_the_text():
     path = PROMPT + seg(["a"], "length")
     assert path.before_stop is path

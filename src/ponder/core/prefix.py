@@ -116,8 +116,10 @@ class Prefix:
             return self
         last, before = self.segments[-1], Prefix(self.prompt, self.segments[:-1])
         if last.finish == "eos":
-            return before + _keep(last, len(last.token_ids or ()) - 1, last.text)
-        if last.finish != "stop" or not last.stopped_by:
+            if last.token_ids is None:
+                return before + replace(last, finish="length")
+            return before + _keep(last, len(last.token_ids) - 1, last.text)
+        if last.finish != "stop" or last.stopped_by is None:
             return self
         text = last.text[: _start_of_stop(last, last.stopped_by)]
         if last.ends is None or last.token_ids is None:

@@ -7,7 +7,17 @@ a strategy its verbs. A `Strategy` turns a problem into a `Choice`. Everything e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 if TYPE_CHECKING:
     import random
@@ -59,7 +69,7 @@ class Delta(NamedTuple):
     tokens: int
 
 
-Watch = "Callable[[Delta], bool | None]"
+Watch: TypeAlias = "Callable[[Delta], bool | None]"
 """Sees tokens as they come; returns False to end the segment. It may be called from the engine's own thread,
 between two steps that it holds up: it must be quick and must not raise."""
 
@@ -70,9 +80,7 @@ class Engine(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    async def extend(
-        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
-    ) -> Segment:
+    async def extend(self, prefix: Prefix, sampling: Sampling, watch: Watch | None = None) -> Segment:
         """Write one segment after `prefix`.
 
         A `watch` that returns False ends the segment with finish "cancelled" and all it has written.

@@ -263,7 +263,8 @@ class Ledger:
         first = min(ask.most, room) if ask.whole else min(SLICE, ask.most, room)
         if ask.whole and first < ask.most:
             root.refused = True
-        lease = Lease(ask.ledger, ask.kind, ask.prompt, ask.most, expected, first)
+        most = first if ask.whole else ask.most
+        lease = Lease(ask.ledger, ask.kind, ask.prompt, most, expected, first)
         for scope in ask.ledger._scopes():
             scope._live += 1
         ask.ledger._add(lease, +1)

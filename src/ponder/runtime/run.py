@@ -288,7 +288,7 @@ class Run:
         except BaseException as error:
             cancelled = call.cancelled_caught or not isinstance(error, Exception)
             usage = Usage(
-                prompt=lease.prompt,
+                prompt=lease.prompt or _count(engine, prefix),
                 # What a cancelled call wrote unseen is not known: all it was allowed to is charged.
                 completion=lease.granted if cancelled and "streams" not in can else lease.used,
                 calls=1,
@@ -376,6 +376,13 @@ class Run:
             return choice
         answer = self._found(choice)
         return Choice(choice, answer, (Candidate(choice, answer),))
+
+
+def _count(engine: Engine, prefix: Prefix) -> int:
+    """Tokens of the prefix, as far as the engine can still tell."""
+    with contextlib.suppress(PonderError):
+        return engine.count(prefix) if isinstance(engine, Tokenizes) else 0
+    return 0
 
 
 _SAMPLING_FIELDS = frozenset(Sampling.__dataclass_fields__)
