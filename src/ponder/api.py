@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import threading
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import anyio
 
 from ponder.core.calls import Budget
+from ponder.core.errors import UsageError
 from ponder.core.problem import Problem
 from ponder.runtime.equality import Equality
 from ponder.runtime.solve import solve as run_once
@@ -16,7 +20,7 @@ from ponder.scorers import CATALOGUE as SCORERS
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ponder.core.events import Watcher
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from ponder.runtime.run import Run
 
 _loaded: dict[Path, Any] = {}
+_loading = threading.Lock()  # who asks for the same model at the same time gets the same one
 
 
 def load(model: str | None = None) -> Engine:
@@ -40,11 +45,12 @@ def load(model: str | None = None) -> Engine:
 
     settings = config.settings()
     path = config.model_path(model, settings).resolve()
-    if path not in _loaded:
-        engine = config.open_engine(path, settings)
-        atexit.register(engine.close)
-        _loaded[path] = engine
-    opened: Engine = _loaded[path]
+    with _loading:
+        if path not in _loaded:
+            engine = config.open_engine(path, settings)
+            atexit.register(engine.close)
+            _loaded[path] = engine
+        opened: Engine = _loaded[path]
     return opened
 
 
@@ -88,10 +94,10 @@ async def asolve(
     engines: Mapping[str, Engine]
     if model is None or isinstance(model, str):
         engines = {"solver": await anyio.to_thread.run_sync(load, model)}
-    elif isinstance(model, dict):
+    elif isinstance(model, Mapping):
         engines = model
     else:
-        engines = {"solver": model}  # type: ignore[dict-item]
+        engines = {"solver": model}
     equality = Equality()
     try:
         return await run_once(
@@ -112,6 +118,32 @@ async def asolve(
             await equality.aclose()
 
 
-def solve(question: str | Problem, strategy: str | Strategy = "self-consistency", **options: Any) -> Result:
-    """`asolve` for programs that do not await; takes the same arguments."""
-    return anyio.run(partial(asolve, question, strategy, **options))
+class Options(TypedDict, total=False):
+    """What `solve` takes by name; see `asolve`."""
+
+    model: str | Engine | Mapping[str, Engine] | None
+    budget: str | Budget | None
+    seed: int
+    kind: Kind
+    watchers: Sequence[Watcher]
+    live: Sequence[Watcher]
+    trace: str
+    started: Callable[[Run], None] | None
+
+
+def solve(
+    question: str | Problem, strategy: str | Strategy = "self-consistency", **options: Unpack[Options]
+) -> Result:
+    """`asolve` for programs that do not await; takes the same arguments.
+
+    Raises:
+        UsageError: an event loop runs here already, as in a notebook: await `asolve` instead.
+
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.run(partial(asolve, question, strategy, **options))
+    raise UsageError(
+        "An event loop runs here already: write `await ponder.asolve(...)` instead of ponder.solve."
+    )

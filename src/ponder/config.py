@@ -56,30 +56,62 @@ def settings(environ: Mapping[str, str] | None = None, folder: Path | None = Non
     """
     environ = os.environ if environ is None else environ
     known = {f.name for f in fields(Settings)}
-    given: dict[str, Any] = {}
-    path = (folder or Path.cwd()) / FILE
-    if path.is_file():
-        try:
-            given = tomllib.loads(path.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise UsageError(f"{path.name} cannot be read: {error}.") from None
-        for key in given:
-            if key not in known:
-                raise UnknownName(f"setting in {path.name}", key, known)
-    given |= {n: environ[f"PONDER_{n.upper()}"] for n in known if environ.get(f"PONDER_{n.upper()}")}
-    if "threads" in given:
-        try:
-            given["threads"] = int(given["threads"])
-        except (TypeError, ValueError):
-            raise UsageError(f"threads takes a whole number, not {given['threads']!r}.") from None
-    home = Path(given.pop("home", "") or _home())
-    return replace(Settings(home), **given)
+    path = (folder or Path()) / FILE
+    given: dict[str, tuple[str, Any]] = {}  # (where it was said, what)
+    for key, value in _read(path).items():
+        if key not in known:
+            raise UnknownName(f"setting in {FILE}", key, known)
+        given[key] = f"{key} in {FILE}", value
+    for key in known:
+        if said := environ.get(f"PONDER_{key.upper()}"):
+            given[key] = f"PONDER_{key.upper()}", said
+    found: dict[str, Any] = {
+        key: (_whole if key == "threads" else _text)(*said) for key, said in given.items()
+    }
+    home = found.pop("home", None)
+    return replace(Settings(Path(home).expanduser() if home else _home()), **found)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path.name} cannot be read: {error}.") from None
+
+
+def _text(where: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{where} takes text in quotes, not {value!r}.")
+    return value
+
+
+def _whole(where: str, value: Any) -> int:
+    text = str(value)
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"{where} takes a whole number from 1 up, not {value!r}.")
+    return int(text)
 
 
 def _home() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("ponder", appauthor=False)
+
+
+def wanted(name: str | None, settings: Settings) -> Path | models.ModelFile:
+    """What a name, or no name, means: the file at that path, or the catalogue's model, here or not.
+
+    Without a name it is the first default model that is here, so that nothing is asked of a network while
+    there is one; else the first.
+
+    Raises:
+        UnknownName, ModelFileError: it means nothing; the message says what would.
+
+    """
+    if name := name or settings.model:
+        return models.resolve(name)
+    here = (model for model in models.DEFAULT_ORDER if models.find(model, into=settings.models))
+    return next(here, models.DEFAULT_ORDER[0])
 
 
 def model_path(name: str | None, settings: Settings, *, progress: Progress | None = None) -> Path:
@@ -89,15 +121,19 @@ def model_path(name: str | None, settings: Settings, *, progress: Progress | Non
         UnknownName, ModelUnavailable: with what to do instead.
 
     """
-    name = name or settings.model
-    if name is None:
+    found = wanted(name, settings)
+    if isinstance(found, Path):
+        return found
+    if (name or settings.model) is None and models.find(found, into=settings.models) is None:
         return models.pull_default(into=settings.models, progress=progress)
-    found = models.resolve(name)
-    return found if isinstance(found, Path) else models.pull(found, into=settings.models, progress=progress)
+    return models.pull(found, into=settings.models, progress=progress)
 
 
 def open_engine(path: Path, settings: Settings) -> LlamaCpp:
     """The embedded engine on a model file; the caller closes it.
+
+    It is called as the catalogue calls the file, else as the file is called: what is written in the file is
+    often the name of some training run.
 
     Raises:
         ModelFileError: it is no model file, or cut short.
@@ -105,7 +141,8 @@ def open_engine(path: Path, settings: Settings) -> LlamaCpp:
     """
     from ponder.engines.llama_cpp import LlamaCpp
 
-    return LlamaCpp(path, threads=settings.threads)
+    name = next((model.name for model in models.CATALOGUE.values() if model.file == path.name), path.stem)
+    return LlamaCpp(path, threads=settings.threads, name=name)
 
 
 def versions() -> dict[str, str]:

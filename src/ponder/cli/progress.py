@@ -7,38 +7,25 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
+from ponder.cli.terminal import one_line
 from ponder.core import events as e
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from ponder.core.calls import Budget
 
 MOST_ROWS = 24
-
-
-@dataclass(slots=True)
-class _Row:
-    text: str = ""
-    tokens: int = 0
-    state: str = "…"
-    answer: str | None = None
+MOST_BARS = 5
+WRITING, WHOLE, CUT, ENDED, FAILED = "…✓✂⊖✗"
+STYLES = {WRITING: "blue", WHOLE: "green", CUT: "yellow", ENDED: "dim", FAILED: "red"}
 
 
 class Watching(Protocol):
@@ -52,69 +39,80 @@ class Watching(Protocol):
     def wrote(self, event: e.Event) -> None: ...
 
 
-class _Board:
-    """The state of a run as events tell it; drawn by its two children."""
+def watching(budget: Budget, console: Console, *, quiet: bool) -> Watching:
+    """The picture on a terminal, lines elsewhere."""
+    if quiet:
+        return Quiet()
+    return Painted(budget, console) if console.is_terminal else Plain(console)
 
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.rows: dict[str, _Row] = {}
-        self.votes: dict[str, tuple[str, int]] = {}
-        self.asked: set[str] = set()
-        self.tokens = 0
-        self.started = time.monotonic()
-        self.lock = threading.Lock()
+
+class Quiet:
+    """Nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
 
     def event(self, event: e.Event) -> None:
-        with self.lock:
-            match event:
-                case e.Extending():
-                    self.rows[event.place] = _Row()
-                case e.Extended():
-                    row = self.rows.setdefault(event.place, _Row())
-                    self.tokens += event.usage.completion - row.tokens
-                    row.text, row.tokens = event.text, event.usage.completion
-                    row.state = "✂" if event.finish == "length" else "✓"
-                case e.Failed():
-                    self.rows.setdefault(event.place, _Row()).state = "✗"
-                case e.Answered():
-                    self._count(event)
+        """Nothing is shown."""
 
     def wrote(self, event: e.Event) -> None:
-        if isinstance(event, e.Wrote):
-            with self.lock:
-                row = self.rows.setdefault(event.place, _Row())
-                row.text += event.text
-                row.tokens += event.tokens
-                self.tokens += event.tokens
-
-    def _count(self, event: e.Answered) -> None:
-        for place, answer, key in event.answers:
-            if place in self.rows:
-                self.rows[place].answer = answer
-            if key is not None and answer is not None and place not in self.asked:
-                first, n = self.votes.get(key, (answer, 0))
-                self.votes[key] = (first, n + 1)
-            self.asked.add(place)
-
-    def spent(self) -> str:
-        seconds = time.monotonic() - self.started
-        limit = f"/{self.budget.tokens:,}" if self.budget.tokens is not None else ""
-        time_limit = f"/{self.budget.seconds:g}" if self.budget.seconds is not None else ""
-        return f"{self.tokens:,}{limit} tokens · {seconds:.1f}{time_limit} s · {self.tokens / max(seconds, 1e-3):.0f} tok/s"
+        """Nothing is shown."""
 
 
-class Painted(_Board):
-    """A live picture on a terminal."""
+class Plain(Quiet):
+    """One line for each call that ended, for logs and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._numbers: dict[str, int] = {}
+
+    def event(self, event: e.Event) -> None:
+        match event:
+            case e.Extending():
+                self._number(event.place)
+            case e.Extended():
+                text = one_line(event.text)
+                end = text if len(text) <= 80 else "…" + text[-79:]
+                self._say(f"{self._number(event.place)}: {end} ({_tokens(event.usage.completion)})")
+            case e.Failed():
+                what = "ended early" if event.cancelled else f"failed: {one_line(event.error)}"
+                self._say(f"{self._number(event.place)}: {what} ({_tokens(event.usage.completion)})")
+            case e.Finished() if event.votes:
+                votes = "   ".join(f"{one_line(answer)[:24]}: {w:.3g}" for answer, w in event.votes)
+                self._say(f"votes  {votes}")
+
+    def _number(self, place: str) -> int:
+        return self._numbers.setdefault(place, len(self._numbers) + 1)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass(slots=True)
+class _Row:
+    text: str = ""
+    tokens: int = 0
+    state: str = WRITING
+    answer: str = ""
+
+
+class Painted:
+    """A live picture on a terminal: a row a sample, a bar an answer, and what was spent."""
 
     def __init__(self, budget: Budget, console: Console) -> None:
-        super().__init__(budget)
-        self._live = Live(
-            console=console,
-            refresh_per_second=8,
-            get_renderable=self.picture,
-            transient=False,
-            vertical_overflow="crop",
-        )
+        self.budget = budget
+        self.rows: dict[str, _Row] = {}
+        self.votes: dict[str, tuple[str, int]] = {}  # by key: the answer as it was first given, and how often
+        self.tokens = 0
+        self._asked: set[str] = set()
+        self._over = False
+        self._started = time.monotonic()
+        self._console = console
+        self._lock = threading.Lock()  # events come from the engine's thread, pictures are drawn in another
+        self._live = Live(console=console, refresh_per_second=8, get_renderable=self.picture)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -125,131 +123,89 @@ class Painted(_Board):
     ) -> None:
         self._live.__exit__(kind, error, trace)
 
+    def event(self, event: e.Event) -> None:
+        with self._lock:
+            match event:
+                case e.Extending():
+                    self.rows[event.place] = _Row()
+                case e.Extended():
+                    row = self._spent(event.place, event.usage.completion)
+                    row.text = event.text
+                    row.state = CUT if event.finish == "length" else WHOLE
+                case e.Failed():
+                    row = self._spent(event.place, event.usage.completion)
+                    row.state = ENDED if event.cancelled else FAILED
+                    row.text = row.text if event.cancelled else event.error
+                case e.Answered():
+                    self._count(event)
+                case e.Finished():
+                    self._over = True
+
+    def wrote(self, event: e.Event) -> None:
+        if isinstance(event, e.Wrote):
+            with self._lock:
+                row = self.rows.setdefault(event.place, _Row())
+                row.text += event.text
+                row.tokens += event.tokens
+                self.tokens += event.tokens
+
     def picture(self) -> RenderableType:
-        with self.lock:
+        """The run as it stands, no higher than the terminal."""
+        with self._lock:
+            bars = self._bars()
+            room = max(3, min(MOST_ROWS, self._console.height - len(bars) - 3))
             rows = Table.grid(padding=(0, 1), expand=True)
             rows.add_column(justify="right", style="dim", width=4)
             rows.add_column(width=1)
             rows.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-            rows.add_column(
-                justify="right", style="bold cyan", max_width=24, no_wrap=True, overflow="ellipsis"
-            )
-            rows.add_column(justify="right", style="dim", width=8)
-            colours = {"✓": "green", "✗": "red", "✂": "yellow", "…": "blue"}
-            for i, row in enumerate(self.rows.values(), 1):
-                if len(self.rows) > MOST_ROWS and i <= len(self.rows) - MOST_ROWS:
-                    continue
-                text = " ".join(row.text.split())
-                shown = Text(
-                    text if row.state != "…" else text[-300:], style="" if row.state == "…" else "dim"
-                )
+            rows.add_column(justify="right", max_width=24, no_wrap=True, overflow="ellipsis")
+            rows.add_column(justify="right", style="dim", width=9, no_wrap=True)
+            shown = list(enumerate(self.rows.values(), 1))[-room:]
+            for number, row in shown:
+                text = one_line(row.text)
+                if row.state == WRITING:  # what it writes now, not what it began with
+                    text = text[-max(10, self._console.width - 45) :]
                 rows.add_row(
-                    str(i),
-                    Text(row.state, style=colours[row.state]),
-                    shown,
-                    row.answer or "",
+                    str(number),
+                    Text(row.state, style=STYLES[row.state]),
+                    Text(text, style="" if row.state == WRITING else "dim"),
+                    Text(one_line(row.answer), style="bold cyan"),
                     f"{row.tokens} tok",
                 )
-            return Group(rows, Text(""), *self._bars(), Text(self.spent(), style="dim"))
+            return Group(rows, *bars, *([] if self._over else [Text(self._receipt(), style="dim")]))
+
+    def _spent(self, place: str, tokens: int) -> _Row:
+        row = self.rows.setdefault(place, _Row())
+        self.tokens += tokens - row.tokens
+        row.tokens = tokens
+        return row
+
+    def _count(self, event: e.Answered) -> None:
+        for place, answer, key in event.answers:
+            if place in self.rows:
+                self.rows[place].answer = answer or ""
+            if key is not None and answer is not None and place not in self._asked:
+                first, n = self.votes.get(key, (answer, 0))
+                self.votes[key] = (first, n + 1)
+            self._asked.add(place)
 
     def _bars(self) -> list[RenderableType]:
         total = sum(n for _, n in self.votes.values())
         if total < 2:
             return []
-        bars = Table.grid(padding=(0, 1))
-        ranked = sorted(self.votes.values(), key=lambda vote: -vote[1])
-        for answer, n in ranked[:5]:
-            bars.add_row(
-                Text(answer[:24], style="bold cyan"),
-                Text("█" * round(30 * n / total), style="cyan"),
-                f"{n}/{total}",
-            )
-        return [bars, Text("")]
+        bars: list[RenderableType] = []
+        for answer, n in sorted(self.votes.values(), key=lambda vote: -vote[1])[:MOST_BARS]:
+            bar = Text(f"{one_line(answer)[:24]:>24} ", style="bold cyan", no_wrap=True, overflow="ellipsis")
+            bars.append(bar.append("█" * max(1, round(30 * n / total))).append(f" {n}/{total}", style="dim"))
+        return bars
+
+    def _receipt(self) -> str:
+        seconds = time.monotonic() - self._started
+        limit = "" if self.budget.tokens is None else f"/{self.budget.tokens:,}"
+        time_limit = "" if self.budget.seconds is None else f"/{self.budget.seconds:g}"
+        rate = self.tokens / max(seconds, 1e-3)
+        return f"{self.tokens:,}{limit} tokens · {seconds:.1f}{time_limit} s · {rate:.0f} tok/s"
 
 
-class Plain(_Board):
-    """One line for each finished call, for logs and pipes."""
-
-    def __init__(self, budget: Budget, console: Console) -> None:
-        super().__init__(budget)
-        self._console = console
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def event(self, event: e.Event) -> None:
-        super().event(event)
-        match event:
-            case e.Extended():
-                n = list(self.rows).index(event.place) + 1
-                text = " ".join(event.text.split())
-                end = text if len(text) <= 80 else "…" + text[-79:]
-                self._say(f"{n}: {end} ({event.usage.completion} tokens)")
-            case e.Failed():
-                self._say(f"a call failed: {event.error}")
-            case e.Finished():
-                for answer, weight in event.votes:
-                    self._say(f"vote: {answer} {weight:g}")
-                self._say(self.spent())
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-class Quiet(_Board):
-    """Nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-
-def watching(budget: Budget, console: Console, *, quiet: bool) -> Watching:
-    """The picture on a terminal, lines elsewhere."""
-    if quiet:
-        return Quiet(budget)
-    return Painted(budget, console) if console.is_terminal else Plain(budget, console)
-
-
-class Fetching:
-    """The progress of a download: a bar on a terminal, a line every few seconds elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._said = 0.0
-        self._bar: Progress | None = None
-        self._tasks: dict[str, int] = {}
-
-    def __enter__(self) -> Callable[[int, int, str], None]:
-        return self._tell
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def _tell(self, done: int, total: int, what: str) -> None:
-        if self._console.is_terminal:
-            if self._bar is None:
-                self._bar = Progress(
-                    TextColumn("{task.description}"),
-                    BarColumn(),
-                    DownloadColumn(),
-                    TransferSpeedColumn(),
-                    TimeRemainingColumn(),
-                    console=self._console,
-                )
-                self._bar.start()
-            if what not in self._tasks:
-                self._tasks[what] = self._bar.add_task(what, total=total or None)
-            self._bar.update(self._tasks[what], completed=done, total=total or None)  # type: ignore[arg-type]
-        elif time.monotonic() - self._said > 3 or (done == total and total):
-            self._said = time.monotonic()
-            share = f" of {total / 1e6:,.0f}" if total else ""
-            self._console.print(
-                f"{what}: {done / 1e6:,.0f}{share} MB", markup=False, highlight=False, soft_wrap=True
-            )
+def _tokens(n: int) -> str:
+    return f"{n} token{'' if n == 1 else 's'}"

@@ -1,20 +1,18 @@
-"""Tables and pictures of what is there: strategies, models, runs, this machine."""
+"""Tables and pictures of what is there: strategies, models, runs."""
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
-from ponder.core.errors import PonderError, UsageError
+from ponder.cli.terminal import one_line
+from ponder.core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
     from ponder.config import Settings
     from ponder.core.protocols import Strategy
@@ -24,6 +22,14 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
+    return table
+
+
+def listing() -> Table:
+    """A table of names and what they are."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
     return table
 
 
@@ -50,33 +56,28 @@ def _summary(cls: Any) -> str:
     return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
 
 
-def table_of_strategies(chosen: Mapping[str, type[Strategy]], *, whole: bool) -> Table:
+def table_of_strategies(chosen: Sequence[type[Strategy]], *, whole: bool) -> Table:
     """One line a strategy, or everything about one."""
     if not whole:
         table = _table("strategy", "what it does", "tokens", "paper")
-        for cls in chosen.values():
-            about = explain(cls)
-            table.add_row(Text(about["name"], style="cyan"), about["summary"], about["cost"], about["paper"])
+        for about in map(explain, chosen):
+            name = Text(about["name"], style="cyan", no_wrap=True)
+            table.add_row(name, Text(about["summary"]), Text(about["cost"]), Text(about["paper"]))
         return table
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for cls in chosen.values():
+    table = listing()
+    for cls in chosen:
         about = explain(cls)
-        table.add_row("strategy", Text(", ".join([about["name"], *about["aliases"]]), style="cyan"))
+        first = about["parameters"][0]
+        names = ", ".join([about["name"], *about["aliases"]])
+        table.add_row("strategy", Text(names, style="cyan"))
         table.add_row("what it does", Text(" ".join((cls.__doc__ or "").split())))
-        table.add_row("paper", f"arXiv {about['paper']}")
-        table.add_row("tokens", about["cost"])
-        table.add_row("needs", ", ".join(about["needs"]) or "any engine")
+        table.add_row("paper", Text(f"arXiv {about['paper']}"))
+        table.add_row("tokens", Text(about["cost"]))
+        table.add_row("needs", Text(", ".join(about["needs"]) or "any engine"))
         for p in about["parameters"]:
             table.add_row(f"  {p['name']}", Text(f"{p['default']}  ({p['type']})"))
-        first = about["parameters"][0]
-        table.add_row(
-            "example",
-            Text(
-                f'ponder solve "What is 17 + 48 - 29?" -s {about["name"]}:{first["name"]}={first["default"]}'
-            ),
-        )
+        with_it = f"{about['name']}:{first['name']}={first['default']}"
+        table.add_row("example", Text(f'ponder solve "What is 17 + 48 - 29?" -s {with_it}'))
     return table
 
 
@@ -84,10 +85,10 @@ def table_of_strategies(chosen: Mapping[str, type[Strategy]], *, whole: bool) ->
 
 
 def models_here(settings: Settings) -> list[dict[str, Any]]:
-    """The catalogue's models, and where those are that are here."""
-    from ponder import models
+    """The catalogue's models, where those are that are here, and which one is used if none is named."""
+    from ponder import config, models
 
-    default = next(iter(models.DEFAULT_ORDER)).name
+    default = config.wanted(None, settings)
     found = ((m, models.find(m, into=settings.models)) for m in models.CATALOGUE.values())
     return [
         {
@@ -98,9 +99,9 @@ def models_here(settings: Settings) -> list[dict[str, Any]]:
             "bytes": m.bytes,
             "licence": m.licence,
             "sha256": m.sha256,
-            "sources": [str(source) for source in m.sources],
-            "notes": m.notes,
-            "default": m.name == (settings.model or default),
+            "sources": [source.title for source in m.sources],
+            "notes": list(m.notes),
+            "default": m is default,
             "path": str(path) if path else None,
         }
         for m, path in found
@@ -108,13 +109,15 @@ def models_here(settings: Settings) -> list[dict[str, Any]]:
 
 
 def table_of_models(here: list[dict[str, Any]]) -> Table:
+    """One line a model."""
     table = _table("model", "size", "licence", "here", "title")
     for m in here:
         name = Text(m["name"], style="cyan")
         if m["default"]:
             name.append(" (default)", style="dim")
+        size = f"{m['bytes'] / 1e6:,.0f} MB"
         table.add_row(
-            name, f"{m['bytes'] / 1e6:,.0f} MB", m["licence"], "yes" if m["path"] else "no", m["title"]
+            name, size, Text(m["licence"].partition(" (")[0]), "yes" if m["path"] else "no", Text(m["title"])
         )
     return table
 
@@ -144,13 +147,15 @@ def past_runs(settings: Settings, limit: int) -> list[dict[str, Any]]:
 
 
 def table_of_runs(rows: list[dict[str, Any]]) -> Table:
+    """One line a run."""
     table = _table("run", "question", "strategy", "answer", "tokens", "stop")
     for row in rows:
+        name = Text(row["run"], style="cyan", no_wrap=True)
         if row["damage"]:
-            table.add_row(row["run"], Text(row["damage"], style="red"))
+            table.add_row(name, Text(row["damage"], style="red"))
             continue
         table.add_row(
-            Text(row["run"], style="cyan", no_wrap=True),
+            name,
             Text(_line(row["question"], 50)),
             Text(row["strategy"]),
             Text(_line(row["answer"] or "-", 24), style="bold"),
@@ -164,28 +169,40 @@ def picture_of_run(settings: Settings, run: str | None, *, full: bool, width: in
     """A run's tree with its question above it and its cost below."""
     from ponder.runtime.draw import lines
     from ponder.runtime.tree import grow
-    from ponder.store import RunFile, list_runs, locate
+    from ponder.store import RunFile, locate
 
-    if run is None:
-        newest = list_runs(settings.runs, 1)
-        if not newest:
-            raise UsageError('There are no runs yet. Make one: ponder solve "What is 17 + 48 - 29?"')
-        run = newest[0].id
-    elif not (settings.runs / f"{run}.sqlite").is_file():
-        starts = [r.id for r in list_runs(settings.runs) if r.id.startswith(run)]
-        run = starts[0] if len(starts) == 1 else run
-    with RunFile.open(locate(settings.runs, run)) as file:
+    with RunFile.open(locate(settings.runs, _run(settings, run))) as file:
         for attempt in file.attempts():
             tree = grow(file.events(attempt.id))
-            yield Text(attempt.question, style="bold")
-            yield Text(
-                f"{attempt.strategy} · {', '.join(attempt.models.values())} · budget {attempt.budget}",
-                style="dim",
-            )
+            yield Text(one_line(attempt.question), style="bold")
+            about = f"{attempt.strategy} · {', '.join(attempt.models.values())} · budget {attempt.budget}"
+            yield Text(one_line(about), style="dim")
             room = 10_000 if full else max(60, width)
             for line in lines(tree, room, 10_000 if full else max(20, width - 40)):
                 yield _coloured(line)
             yield _ending(attempt)
+
+
+def _run(settings: Settings, asked: str | None) -> str:
+    """The id of the run that is meant: the newest, or the only one that begins or ends so."""
+    from ponder.store import list_runs
+
+    if asked is None:
+        newest = list_runs(settings.runs, 1)
+        if not newest:
+            raise UsageError('There are no runs yet. Make one: ponder solve "What is 17 + 48 - 29?"')
+        return newest[0].id
+    ids = [path.stem for path in settings.runs.glob("*.sqlite")]
+    meant = [i for i in ids if asked and (i.startswith(asked) or i.endswith(asked))]
+    if asked in ids:
+        return asked
+    if len(meant) > 1:
+        raise UsageError(
+            f"{len(meant)} runs are called so: {', '.join(sorted(meant)[-5:])}. Say more of the id."
+        )
+    if not meant:
+        raise UnknownName("run", asked, sorted(ids)[-20:])
+    return meant[0]
 
 
 def _coloured(line: str) -> Text:
@@ -204,7 +221,7 @@ def _ending(attempt: Any) -> Text:
     if attempt.usage is None:
         return Text(f"{attempt.status}: no end was recorded", style="yellow")
     usage = attempt.usage
-    answer = "no answer" if attempt.answer is None else f"answer {attempt.answer}"
+    answer = "no answer" if attempt.answer is None else f"answer {one_line(attempt.answer)}"
     return Text(
         f"{answer} · {attempt.stop} · {usage.completion:,} completion + {usage.prompt:,} prompt tokens "
         f"({usage.cached:,} cached) · {usage.calls} calls",
@@ -213,53 +230,5 @@ def _ending(attempt: Any) -> Text:
 
 
 def _line(text: str, most: int) -> str:
-    text = " ".join(text.split())
+    text = one_line(text)
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-# -- this machine -------------------------------------------------------------------------------------------------
-
-
-def checkup(settings: Settings, model: str | None) -> tuple[Table, bool]:
-    """What this machine and a model can do, line by line, and whether all is fine."""
-    from ponder import config, models
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    fine = True
-
-    def say(what: str, how: str, *, well: bool = True) -> None:
-        nonlocal fine
-        fine &= well
-        table.add_row(what, Text(how, style="" if well else "red"))
-
-    say("versions", ", ".join(f"{name} {version}" for name, version in config.versions().items()))
-    say("machine", f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}")
-    try:
-        settings.runs.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(settings.home).free
-        writable = os.access(settings.runs, os.W_OK)
-        say("runs", f"{settings.runs} ({free / 1e9:,.1f} GB free)", well=writable and free > 1e8)
-    except OSError as error:
-        say("runs", f"{settings.runs} cannot be written: {error.strerror}. Set PONDER_HOME.", well=False)
-    try:
-        wanted = models.resolve(model or settings.model or models.DEFAULT_ORDER[0].name)
-        path = (
-            wanted if not isinstance(wanted, models.ModelFile) else models.find(wanted, into=settings.models)
-        )
-        if path is None:
-            say("model", "not here yet. Fetch it: ponder pull " + getattr(wanted, "name", ""))
-            return table, fine
-        started = time.perf_counter()
-        engine = config.open_engine(path, settings)
-        try:
-            can = engine.capabilities
-            say("model", f"{can.name}, {path}, opened in {time.perf_counter() - started:.1f} s")
-            say("context", f"{can.context:,} tokens a sample" if can.context else "unknown")
-            say("can", ", ".join(sorted(can.can)).replace("_", " "))
-        finally:
-            engine.close()
-    except PonderError as error:
-        say("model", str(error), well=False)
-    return table, fine

@@ -1,0 +1,64 @@
+"""What this machine and a model can do, line by line."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from ponder import config, models
+from ponder.cli.show import listing
+from ponder.core.errors import PonderError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ponder.config import Settings
+
+
+def checkup(settings: Settings, model: str | None) -> tuple[Table, bool]:
+    """What this machine and a model can do, line by line, and whether all is fine."""
+    table = listing()
+    fine = True
+
+    def say(what: str, how: str, *, well: bool = True) -> None:
+        nonlocal fine
+        fine &= well
+        table.add_row(what, Text(how, style="" if well else "red"))
+
+    say("versions", ", ".join(f"{name} {version}" for name, version in config.versions().items()))
+    say("machine", f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}")
+    try:
+        settings.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(settings.runs).free
+        where = f"{settings.runs}, {free / 1e9:,.1f} GB free"
+        if not os.access(settings.runs, os.W_OK):
+            say("runs", f"{where}; it cannot be written. Set PONDER_HOME.", well=False)
+        elif free < 1e8:
+            say("runs", f"{where}, which is little. Free some room or set PONDER_HOME.", well=False)
+        else:
+            say("runs", where)
+    except OSError as error:
+        say("runs", f"{settings.runs} cannot be written: {error.strerror}. Set PONDER_HOME.", well=False)
+    try:
+        wanted = config.wanted(model, settings)
+        path = models.find(wanted, into=settings.models) if isinstance(wanted, models.ModelFile) else wanted
+        if path is None:
+            say("model", f"not here yet. Fetch it: ponder pull {getattr(wanted, 'name', '')}")
+            return table, fine
+        started = time.perf_counter()
+        engine = config.open_engine(path, settings)
+        try:
+            can = engine.capabilities
+            say("model", f"{can.name}, {path}, opened in {time.perf_counter() - started:.1f} s")
+            say("context", f"{can.context:,} tokens a sample" if can.context else "unknown")
+            say("can", ", ".join(sorted(can.can)).replace("_", " "))
+        finally:
+            engine.close()
+    except PonderError as error:
+        say("model", str(error), well=False)
+    return table, fine

@@ -1,0 +1,77 @@
+"""The two ends of a command: answers go to stdout, everything else to stderr.
+
+What models write is not trusted with a terminal: control characters never reach one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@cache
+def err() -> Console:
+    """Where everything but the answer goes. Who stops reading it does not stop the run."""
+    from rich.console import Console
+
+    class Err(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            _nowhere(sys.stderr.fileno())
+
+    return Err(stderr=True)
+
+
+@cache
+def out() -> Console:
+    """Where tables go."""
+    from rich.console import Console
+
+    class Out(Console):
+        def on_broken_pipe(self) -> None:
+            _reader_left()
+
+    return Out()
+
+
+def say(text: str) -> None:
+    """One sentence for the person who watches."""
+    err().print(clean(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def emit(text: str) -> None:
+    """What the command was asked for, on a line of stdout."""
+    try:
+        sys.stdout.write((clean(text) if sys.stdout.isatty() else text) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
+
+
+def clean(text: str) -> str:
+    """Without anything that a terminal would obey."""
+    return "".join(
+        "\ufffd" if kind == "Cs" else char
+        for char in text
+        if (kind := unicodedata.category(char)) not in ("Cc", "Cf") or char in "\n\t"
+    )
+
+
+def one_line(text: str) -> str:
+    """Clean, and on one line."""
+    return " ".join(clean(text).split())
+
+
+def _reader_left() -> NoReturn:
+    _nowhere(sys.stdout.fileno())  # or Python would complain again when it flushes at exit
+    raise SystemExit(141)  # what a shell reports for SIGPIPE
+
+
+def _nowhere(fd: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
