@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import threading
 import weakref
 from collections import deque
+from contextlib import contextmanager
 from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from functools import cached_property
 from pathlib import Path
@@ -25,13 +27,14 @@ import numpy as np
 from ponder.engines._gguf import read_gguf
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ, compiled in
 KV_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "bf16": 30}
 MEAN_POOLING = 1
+SPINS = "1000"
 REINSTALL = "Install the xllamacpp version that ponder pins."
 
 
@@ -169,11 +172,29 @@ def find_library() -> Path:
     raise RuntimeError(f"The package xllamacpp, which holds llama.cpp, is not installed. {REINSTALL}")
 
 
+@contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Let libgomp, if it is loaded inside, spin briefly at each barrier and then sleep.
+
+    By default it spins for milliseconds, and a second busy process on two cores makes a step take 3 s in place
+    of 0.2; with this it takes 0.2, and as long as ever where the cores are ours. Who set either variable knows.
+    """
+    if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = SPINS  # libgomp reads it once, as it is loaded
+    try:
+        yield
+    finally:
+        os.environ.pop("GOMP_SPINCOUNT", None)
+
+
 def load_library(path: str | None = None) -> ctypes.CDLL:
     """The library: loaded, declared, checked and silenced once. `path` counts in the first call only."""
     with _lock:
         if not _loaded:
-            library = ctypes.CDLL(path or str(find_library()))
+            with _patient_threads():
+                library = ctypes.CDLL(path or str(find_library()))
             for result, arguments, names in SIGNATURES:
                 for name in names.split():
                     if not hasattr(library, name):

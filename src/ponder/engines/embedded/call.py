@@ -28,7 +28,8 @@ class Call(Protocol):
     """What the scheduler knows of a call: it reads `tokens` and takes the logits after some of them.
 
     `wanted` is how many tokens come before the first logits it takes; it takes one row for each token from then
-    on, or, where `wanted` is None, the row after the last one. Then it may name one more token to read.
+    on, or, where `wanted` is None, the row after the last one. Then it may name one more token to read. With
+    no more to read it is done, and `finish` tells who waits.
     """
 
     tokens: NDArray[np.int32]
@@ -37,10 +38,17 @@ class Call(Protocol):
     @property
     def wanted(self) -> int | None: ...
     @property
+    def sampled(self) -> int:
+        """Tokens sampled so far."""
+        ...
+
+    @property
     def abandoned(self) -> bool: ...
     def take(self, row: NDArray[np.float32]) -> int | None:
         """The next token to read, or None."""
         ...
+
+    def finish(self) -> None: ...
 
     def fail(self, error: Exception) -> None: ...
 
@@ -72,6 +80,7 @@ class Writing:
         self._ids: list[int] = []
         self._logprobs: list[float] = []
         self._top: list[tuple[tuple[int, float], ...]] = []
+        self._segment: Segment | None = None
         self._started = time.monotonic()
         self._lock = threading.Lock()
 
@@ -90,8 +99,16 @@ class Writing:
                 finish = "cancelled"
             if finish is None:
                 return drawn.token
-        self.reply.answer(self._segment(finish, stopped_by))
+        self._segment = self._ended(finish, stopped_by)
         return None
+
+    @property
+    def sampled(self) -> int:
+        return len(self._ids)
+
+    def finish(self) -> None:
+        if self._segment:
+            self.reply.answer(self._segment)
 
     def _write(self, token: int) -> tuple[str, Finish | None, str | None]:
         """The text that a token adds, and whether it ends the segment: how, and by what."""
@@ -112,7 +129,7 @@ class Writing:
             more += self._written.finish()
         return more, finish, stopped_by
 
-    def _segment(self, finish: Finish, stopped_by: str | None) -> Segment:
+    def _ended(self, finish: Finish, stopped_by: str | None) -> Segment:
         recorded = self._how.logprobs
         return Segment(
             self._written.text,
@@ -143,6 +160,8 @@ class Writing:
 class Scoring:
     """The log-probabilities of given tokens after a prefix, in flight."""
 
+    sampled = 0
+
     def __init__(self, prefix: Sequence[int], continuation: Sequence[int]) -> None:
         """Neither is empty."""
         self.tokens = np.asarray([*prefix, *continuation[:-1]], np.int32)
@@ -157,9 +176,11 @@ class Scoring:
         """The logits after one token more; there is never another token to read."""
         token = self._next[len(self._logprobs)]
         self._logprobs.append(float(row[token]) - log_total(row))
+        return None
+
+    def finish(self) -> None:
         if len(self._logprobs) == len(self._next):
             self.reply.answer(tuple(self._logprobs))
-        return None
 
     def fail(self, error: Exception) -> None:
         self.reply.answer(error)

@@ -205,15 +205,16 @@ class Scheduler:
             return
         if not live.writing and live.call.wanted is None:
             self._cells.keep_row(live.sequence, row.copy())
+        sampled = live.call.sampled
         try:
             token = live.call.take(row)
         except Exception as error:  # noqa: BLE001 - a call's own fault, say its `watch`, ends that call alone
             live.call.fail(_failed(error))
             live.done = True
             return
-        if live.call.wanted is None:
-            self.stats.sampled += 1
-            live.writing = True
+        finally:
+            self.stats.sampled += live.call.sampled - sampled
+        live.writing = live.call.wanted is None
         if token is not None:
             live.tokens.append(token)
             self._cells.append(live.sequence, token)
@@ -256,17 +257,23 @@ class Scheduler:
         return True
 
     def _drop(self) -> None:
-        """Let go of calls that are done or were abandoned; what they read stays in the cache."""
+        """Let go of calls that are done or were abandoned; what they read stays in the cache.
+
+        Only now are they answered: whoever goes on from a segment finds it in the cache and in the counters.
+        """
         for live in self._live:
             if live.done or live.call.abandoned:
                 live.done = True
                 self._cells.release(live.sequence)
+                live.call.finish()
         self._live = [live for live in self._live if not live.done]
 
     def _fail(self, error: Exception) -> None:
         """A step failed: so do the calls in it, and the cache, whose state is unknown, is emptied."""
         for live in self._live:
-            if not live.done:
+            if live.done:
+                live.call.finish()
+            else:
                 live.call.fail(_failed(error))
         self._live.clear()
         self._cells.clear()
