@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import signal
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -44,6 +46,9 @@ Model = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+STOPPED = "Stopped. What was fetched or finished is kept."
 
 
 class AnswerKind(StrEnum):
@@ -122,7 +127,9 @@ def solve(
     from ponder.cli import solving
     from ponder.cli.fetching import model_file
 
-    engine = config.open_engine(model_file(model, settings, yes=yes, quiet=quiet), settings)
+    path = model_file(model, settings, yes=yes, quiet=quiet)
+    _leave_at_once_on_ctrl_c()
+    engine = config.open_engine(path, settings)
     try:
         code = solving.solve(problem, chosen, engine, limit, seed, settings, as_json=as_json, quiet=quiet)
     finally:
@@ -248,6 +255,16 @@ def _settings() -> Settings:
         raise SystemExit(3) from None
 
 
+def _leave_at_once_on_ctrl_c() -> None:
+    """Until the run listens itself. A KeyboardInterrupt would be lost in the callbacks of a model being loaded."""
+
+    def leave(*_: object) -> NoReturn:
+        os.write(2, f"{STOPPED}\n".encode())
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, leave)
+
+
 def _text(question: str) -> str:
     """The question, from stdin if it is "-"."""
     try:
@@ -293,5 +310,5 @@ def main() -> None:
     if code == 130:  # typer's word for KeyboardInterrupt
         from ponder.cli.terminal import say
 
-        say("Stopped. What was fetched or finished is kept.")
+        say(STOPPED)
     raise SystemExit(code or 0)

@@ -52,6 +52,10 @@ def emit(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _reader_left()
+    except OSError as error:
+        _nowhere(sys.stdout.fileno())
+        say(f"The answer could not be written: {error.strerror}. Send it somewhere else.")
+        raise SystemExit(3) from None
 
 
 def clean(text: str) -> str:

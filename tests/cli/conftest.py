@@ -1,0 +1,57 @@
+"""The real command, in a process and a home of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = str(Path(sys.executable).with_name("ponder"))
+
+
+class Cli:
+    """`ponder` with a home below `folder`, which is also where it works."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.home = folder / "home"
+        # One thread: two of them wait for each other wherever something else runs too.
+        own = {"PONDER_HOME": str(self.home), "PONDER_THREADS": "1", "COLUMNS": "100", "TERM": "dumb"}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PONDER_")}
+        self.env = kept | own
+
+    def __call__(self, *words, home=None, stdin="", env=None, **more):
+        """Run it to its end."""
+        env = self.env | (env or {}) | ({"PONDER_HOME": str(home)} if home else {})
+        return subprocess.run(
+            [COMMAND, *words],
+            cwd=self.folder,
+            env=env,
+            input=stdin,
+            text=True,
+            timeout=100,
+            stdout=more.get("stdout", subprocess.PIPE),
+            stderr=more.get("stderr", subprocess.PIPE),
+            check=False,
+        )
+
+    def start(self, *words, **more):
+        """Start it."""
+        return subprocess.Popen(
+            [COMMAND, *words],
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more,
+        )
+
+
+@pytest.fixture
+def ponder(tmp_path):
+    return Cli(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def model(smollm2):
+    return str(smollm2)

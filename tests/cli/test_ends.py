@@ -1,0 +1,128 @@
+"""Runs that end otherwise than by themselves: what was finished is never lost."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+LONG = ("-s", "self-consistency:n=64", "-b", "100k", "--seed", "1")
+"""Far longer than any test waits."""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+
+
+def until_an_answer(process):
+    """What it said until two samples had come to their end with an answer."""
+    said = ""
+    for line in process.stderr:
+        said += line
+        if len(re.findall(r"answer is .* tokens\)$", said, re.MULTILINE | re.IGNORECASE)) == 2:
+            return said
+    raise AssertionError(f"It ended first: {said}")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_a_run_gets_the_best_answer_so_far(ponder, model, how):
+    process = ponder.start("solve", "What is 2 + 3?", "-m", model, *LONG)
+    until_an_answer(process)
+    process.send_signal(how)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert re.fullmatch(r"\S+\n", stdout)
+    assert "you ended it" in stderr.splitlines()[-1]
+    [run] = json.loads(ponder("runs", "--json").stdout)
+    assert (run["stop"], run["answer"]) == ("cancelled", stdout.strip())
+    drawn = ponder("view", run["run"])
+    assert drawn.returncode == 0
+    assert "⊖ cancelled" in drawn.stdout
+    assert f"answer {stdout.strip()} · cancelled" in drawn.stdout
+    assert run["run"] in stderr.splitlines()[-1], "the last line says how to look at it"
+
+
+def test_a_run_that_is_killed_shows_what_was_finished(ponder, model):
+    process = ponder.start("solve", "What is 2 + 3?", "-m", model, *LONG)
+    said = until_an_answer(process)
+    time.sleep(0.5)  # what was told is on disk within 50 ms; the machine may be busy
+    [run] = json.loads(ponder("runs", "--json").stdout)
+    assert run["stop"] == "running"
+    process.kill()
+    process.communicate()
+    [run] = json.loads(ponder("runs", "--json").stdout)
+    assert run["stop"] == "interrupted"
+    drawn = ponder("view")
+    assert drawn.returncode == 0
+    assert "interrupted: no end was recorded" in drawn.stdout
+    assert "⋯ running" in drawn.stdout
+    assert len(re.findall(r" tokens  ■", drawn.stdout)) >= len(re.findall(r"^\d+: ", said, re.MULTILINE)) > 1
+
+
+def test_asked_twice_it_ends_at_once(ponder, model):
+    process = ponder.start("solve", "What is 2 + 3?", "-m", model, *LONG)
+    until_an_answer(process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.9, 1.4])
+def test_ended_before_it_began(ponder, model, seconds):
+    """While Python starts, the model is loaded, or the question is read, as the machine will have it."""
+    process = ponder.start("solve", "What is 2 + 3?", "-m", model, *LONG)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT), "the second only while Python starts"
+    assert stdout == ""
+    assert process.returncode < 0 or "Traceback" not in stderr
+
+
+def test_a_home_that_cannot_be_written(ponder, model):
+    """A file where a folder should be: that stops root, too."""
+    (ponder.folder / "file").write_text("")
+    home = ponder.folder / "file" / "home"
+    done = ponder("solve", "What is 2 + 3?", "-m", model, "-s", "direct", home=home)
+    assert (done.returncode, done.stdout) == (3, "5\n")
+    complaints = [line for line in done.stderr.splitlines() if "trace" in line]
+    assert len(complaints) == 1
+    assert "The trace could not be kept" in complaints[0]
+    assert "cannot be written" in complaints[0]
+    assert "ponder view" not in done.stderr
+    sick = ponder("doctor", "-m", model, home=home)
+    assert sick.returncode == 3
+    assert "cannot be written" in " ".join(sick.stdout.split())
+
+
+@pytest.fixture(params=["16k", "100k"])
+def small_disk(request, tmp_path):
+    """A file system that is full before the run's file is laid out, or while the run goes on."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    words = ["-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", str(folder)]
+    if not mount or subprocess.run([mount, *words], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_costs_the_trace_and_not_the_answer(ponder, model, small_disk):
+    home = small_disk / "home"
+    words = ("-s", "self-consistency:n=40,max_tokens=8,shots=0", "--json")
+    done = ponder("solve", "What is 2 + 3?", "-m", model, *words, home=home)
+    told = json.loads(done.stdout)
+    assert told["usage"]["calls"] == len(told["candidates"]) == 40
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("The trace could not be kept") == 1
+    assert "full" in done.stderr or "No space left" in done.stderr
+    assert done.returncode == 3
+    listed = ponder("runs", home=home)
+    assert listed.returncode == 0
+    assert "Traceback" not in listed.stderr

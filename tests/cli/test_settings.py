@@ -1,0 +1,52 @@
+"""Where settings come from, and which wins."""
+
+from pathlib import Path
+
+import pytest
+
+from ponder import UnknownName, UsageError
+from ponder.config import Settings, settings
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(tmp_path):
+    nothing = settings({}, tmp_path)
+    assert (nothing.model, nothing.strategy, nothing.budget, nothing.threads) == (
+        None,
+        "self-consistency",
+        "4k",
+        None,
+    )
+    assert nothing.home.name == "ponder"
+    text = 'home = "there"\nmodel = "smollm2"\nbudget = "8k"\nthreads = 2\n'
+    (tmp_path / "ponder.toml").write_text(text)
+    environ = {"PONDER_BUDGET": "1k", "PONDER_STRATEGY": "", "PONDER_NOTHING": "x"}
+    assert settings(environ, tmp_path) == Settings(Path("there"), "smollm2", "self-consistency", "1k", 2)
+    assert settings({"PONDER_THREADS": "4"}, tmp_path).threads == 4
+
+
+def test_a_home_may_be_written_from_the_user_s_folder(tmp_path):
+    there = settings({"PONDER_HOME": "~/ponder"}, tmp_path)
+    assert there.runs == Path.home() / "ponder" / "runs"
+    assert there.models == Path.home() / "ponder" / "models"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ('modle = "x"', UnknownName, "model"),
+        ("strategy = 3", UsageError, "text in quotes"),
+        ("threads = 0", UsageError, "from 1 up"),
+        ('threads = "two"', UsageError, "whole number"),
+        ("threads", UsageError, "cannot be read"),
+    ],
+)
+def test_what_makes_no_sense_is_named(tmp_path, text, error, says):
+    (tmp_path / "ponder.toml").write_text(text)
+    with pytest.raises(error, match=says):
+        settings({}, tmp_path)
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    (tmp_path / "ponder.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        settings({}, tmp_path)
