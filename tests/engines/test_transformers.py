@@ -212,7 +212,9 @@ def test_finished_prefixes_are_forgotten_when_their_place_is_needed(llama, reque
     request.addfinalizer(engine.close)
     for i in range(6):
         draw(engine, Prefix(Prompt(raw=f"{i} is a number")), max_tokens=4)
-        assert len(engine._passes._held._alone) <= 2
+        alone = [t for pairs in engine._passes._held._alone.values() for pair in pairs for t in pair]
+        assert len(alone) <= 2 * 2 * 2  # sequences, layers, keys and values
+        assert all(t.untyped_storage().nbytes() == t.nbytes for t in alone)  # and no batch behind them
     again = draw(engine, Prefix(Prompt(raw="5 is a number")), max_tokens=4)
     assert again.usage.cached == again.usage.prompt
     forgotten = draw(engine, Prefix(Prompt(raw="0 is a number")), max_tokens=4)

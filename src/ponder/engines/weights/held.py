@@ -75,7 +75,7 @@ class Joined:
 
 
 class Held:
-    """What was computed for each sequence. Tensors on their own are never written to, so forks may share them."""
+    """What was computed for each sequence. What was written is never written over, so forks may share tensors."""
 
     def __init__(self) -> None:
         self._alone: dict[int, list[Pair]] = {}
@@ -146,7 +146,7 @@ class Held:
         return joined.row(row, joined.lengths[row], joined.width)
 
     def _keep(self, sequence: int, held: list[Pair], length: int, *, shared: bool) -> None:
-        """Give a sequence tensors of its own; views of a batch are copied, for the batch is written to."""
+        """Give a sequence tensors of its own; views of a batch are copied, or one row would keep it all in memory."""
         part = [(keys[:, :length], values[:, :length]) for keys, values in held]
         kept = part if shared else [(keys.clone(), values.clone()) for keys, values in part]
         joined = self._joined
