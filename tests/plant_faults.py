@@ -1,0 +1,350 @@
+"""Plants faults in a copy of the package, one at a time, and shows which test catches each.
+
+    python tests/plant_faults.py            all of them
+    python tests/plant_faults.py ledger     those whose name holds the word
+
+A test suite that stays green over broken money, order or chance would prove nothing. Exits 1 if a fault survives,
+and 2 if one can no longer be planted because the code has changed, or a test fails without any.
+"""
+
+# ruff: noqa: T201
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+
+LEDGER = "tests/runtime/test_ledger.py"
+VERBS = "tests/runtime/test_run.py"
+LAWS = "tests/laws/test_strategies.py"
+LAYERS = "tests/engines/test_layers.py"
+WAITING = "tests/runtime/test_waiting.py"
+VOTES = "tests/thinking/test_votes.py"
+
+
+class Fault(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def ledger(name: str, old: str, new: str, *tests: str) -> Fault:
+    return Fault(f"ledger: {name}", "runtime/ledger.py", old, new, tests or (LEDGER, WAITING, VERBS, LAWS))
+
+
+def run(name: str, old: str, new: str, *tests: str) -> Fault:
+    return Fault(name, "runtime/run.py", old, new, tests or (VERBS, WAITING, LAWS))
+
+
+def tasks(name: str, old: str, new: str) -> Fault:
+    return Fault(f"each: {name}", "runtime/tasks.py", old, new, (VERBS, LAWS))
+
+
+def votes(name: str, old: str, new: str) -> Fault:
+    return Fault(f"votes: {name}", "thinking/votes.py", old, new, (VOTES,))
+
+
+def retrying(name: str, old: str, new: str) -> Fault:
+    return Fault(f"retrying: {name}", "engines/layers.py", old, new, (LAYERS,))
+
+
+FAULTS = [
+    ledger(
+        "forgets to settle",
+        "            self._add(lease, -1)\n            for scope in self._scopes():\n                scope.spent += usage",
+        "            for scope in self._scopes():\n                scope.spent += usage",
+    ),
+    ledger("forgets to charge", "                scope.spent += usage\n", ""),
+    ledger(
+        "renews without looking at the limit",
+        "more = min(SLICE, lease.most - lease.granted, free)",
+        "more = min(SLICE, lease.most - lease.granted)",
+    ),
+    ledger(
+        "a lease overshoots by one",
+        "        if self.used < self.granted:\n",
+        "        if self.used <= self.granted:\n",
+    ),
+    ledger(
+        "a renewal is not set aside",
+        "            lease.granted += more\n            self._add(lease, +1)\n",
+        "            self._add(lease, +1)\n            lease.granted += more\n",
+    ),
+    ledger(
+        "gives back twice",
+        "            self._add(lease, -1)\n            for scope in self._scopes():\n                scope.spent += usage",
+        "            self._add(lease, -1)\n            self._add(lease, -1)\n"
+        "            for scope in self._scopes():\n                scope.spent += usage",
+    ),
+    ledger(
+        "the scope around is not charged",
+        "            for scope in self._scopes():\n                scope.spent += usage\n                scope._live -= 1",
+        "            self.spent += usage\n            for scope in self._scopes():\n                scope._live -= 1",
+    ),
+    ledger(
+        "the scope around is not asked",
+        "            free = min((scope._free() for scope in self._scopes()), default=0)",
+        "            free = self._free()",
+    ),
+    ledger(
+        "calls in flight are not counted",
+        "limit - scope.spent.calls - scope._live < 1",
+        "limit - scope.spent.calls < 1",
+    ),
+    ledger(
+        "the prompt is not counted",
+        "limit.total_tokens - self._read() - prompt",
+        "limit.total_tokens - self._read()",
+    ),
+    ledger(
+        "who came first goes first",
+        "bisect.insort(self._root.waiting, waiter)",
+        "self._root.waiting.append(waiter)",
+    ),
+    ledger("a later place overtakes", "                blocked.add(waiter.ask.ledger)\n", ""),
+    ledger(
+        "lets in whoever asks",
+        "            if scope._live and free - scope._promised < expected:\n                return None\n",
+        "",
+    ),
+    ledger(
+        "gives up while others may give back",
+        "                if scope._live:\n                    return None\n",
+        "",
+    ),
+    ledger(
+        "who is cancelled while waiting stays in the queue",
+        "                if waiter in self._root.waiting:\n                    self._root.waiting.remove(waiter)\n",
+        "                pass\n",
+    ),
+    ledger("a closed scope still pays", "            self._closed = self._closed or why\n", ""),
+    tasks(
+        "results in order of completion",
+        "    return [results[i] for i in range(len(jobs))]",
+        "    return list(results.values())",
+    ),
+    tasks(
+        "drops failures silently",
+        "    if errors:\n        raise errors[0]\n    return [results[i] for i in range(len(jobs))]",
+        "    return [results[i] for i in range(len(jobs)) if i in results]",
+    ),
+    tasks("the first error leaves the others running", "            scope.cancel()\n", ""),
+    tasks(
+        "who is out of money takes down who has paid",
+        "        except patient as error:\n            errors.append(error)\n",
+        "",
+    ),
+    run(
+        "each: branches share one place",
+        "            with at((*place, i)):\n                return await f(item)",
+        "            return await f(item)",
+    ),
+    run(
+        "until: in order of time",
+        "            while until and asked in drawn:\n                path = drawn[asked]\n                asked += 1\n",
+        "            if until:\n                path = drawn[i]\n                asked += 1\n",
+    ),
+    run(
+        "sample: in order of time",
+        "outcomes = [drawn[i] for i in sorted(drawn)][: asked if until else None]",
+        "outcomes = list(drawn.values())[: asked if until else None]",
+    ),
+    run(
+        "sample: returns what until never saw",
+        "[drawn[i] for i in sorted(drawn)][: asked if until else None]",
+        "[drawn[i] for i in sorted(drawn)]",
+    ),
+    run(
+        "sample: a failed sample is an answer",
+        "                drawn[i] = error\n",
+        '                drawn[i] = starts[i] + "The answer is 42."\n',
+    ),
+    run("sample: all failed is no error", "or AllFailed(errors)", "or OutOfBudget('nothing')"),
+    run("a failure is not counted", "            attempt.failed += not cancelled\n", ""),
+    run(
+        "a failed call is not paid for",
+        "            self._pay(lease, role, usage)\n            attempt.failed",
+        "            self._ledger.settle(lease, Usage())\n            attempt.failed",
+    ),
+    run(
+        "what a cancelled call wrote is not paid for",
+        "else lease.used,\n                calls=1,",
+        "else 0,\n                calls=1,",
+    ),
+    run(
+        "an engine that cannot be stopped is not clamped",
+        "            sampling = replace(sampling, max_tokens=lease.granted)",
+        "            pass",
+        LAWS,
+    ),
+    run(
+        "the end of a run leaves calls in flight",
+        "                call.cancel()\n            if self._strategy",
+        "                pass\n            if self._strategy",
+    ),
+    run(
+        "propose: no answer replaces one",
+        "        if new.answer is None and self.proposal is not None and self.proposal.answer is not None:\n            return\n",
+        "",
+        VERBS,
+        LAWS,
+        "tests/time",
+    ),
+    run(
+        "a text cut off has its last number as its answer",
+        "(path.cut and (not found.declared or text.endswith(found.text)))",
+        "False",
+    ),
+    Fault(
+        "seeds: from order in time",
+        "runtime/place.py",
+        '    text = f"{seed}|{problem}|{name(place)}"\n',
+        '    global _asked\n    _asked = globals().get("_asked", 0) + 1\n    text = f"{seed}|{problem}|{_asked}"\n',
+        (VERBS, LAWS),
+    ),
+    Fault(
+        "seeds: the same for all",
+        "runtime/place.py",
+        "{seed}|{problem}|{name(place)}",
+        "{seed}|{problem}",
+        (VERBS, LAWS),
+    ),
+    Fault(
+        "seeds: the run's own is ignored",
+        "runtime/place.py",
+        "{seed}|{problem}|{name(place)}",
+        "{problem}|{name(place)}",
+        (VERBS, LAWS),
+    ),
+    Fault(
+        "seeds: the same for every sample of a group",
+        "runtime/run.py",
+        "seed=derive(attempt.seed, attempt.problem.id, place)",
+        "seed=derive(attempt.seed, attempt.problem.id, place[:-1])",
+        (VERBS, LAWS),
+    ),
+    votes(
+        "a tie goes to the last seen",
+        "first[max(totals, key=totals.__getitem__)]",
+        "first[max(reversed(totals), key=totals.__getitem__)]",
+    ),
+    votes(
+        "the silent are counted",
+        "        if candidate.key is not None:\n            totals[candidate.key]",
+        "        if True:\n            totals[candidate.key]",
+    ),
+    votes(
+        "by text and not by key",
+        "totals[candidate.key] = totals.get(candidate.key, 0.0) + candidate.weight",
+        "totals[candidate.key] = candidate.weight",
+    ),
+    votes(
+        "the best may be silent",
+        "able = [c for c in candidates if c.key is not None] or candidates",
+        "able = candidates",
+    ),
+    votes("unanimous although someone is silent", " and candidates[0].key is not None", ""),
+    retrying(
+        "every error",
+        "            except TransientError as error:\n",
+        "            except Exception as error:\n",
+    ),
+    retrying("for ever", "if tried >= self._attempts or not again()", "if not again()"),
+    retrying("after tokens were shown", "or not again() or", "or"),
+    retrying("without regard to the time named", "(error.retry_after or 0.0) + ", "0.0 + "),
+]
+
+
+def package(folder: Path) -> Path:
+    copy = folder / "ponder"
+    shutil.copytree(ROOT / "src" / "ponder", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def suite(folder: Path, tests: tuple[str, ...]) -> tuple[str | None, bool]:
+    """The first test that fails against the package in `folder`, and whether anything could be said at all."""
+    known = [test for test in tests if any((ROOT / test).rglob("*.py")) or (ROOT / test).is_file()]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-rfE",
+            "--tb=no",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "timeout=40",
+            *known,
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None, True
+    found = re.search(r"^(?:FAILED|ERROR) (?:tests/)?(\S+)", done.stdout, re.MULTILINE)
+    return (found[1] if found else f"pytest ended with {done.returncode}"), done.returncode == 1
+
+
+def tried(fault: Fault | None) -> tuple[Fault | None, str | None, bool, float]:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy = package(folder)
+        tests: tuple[str, ...] = tuple(dict.fromkeys(t for f in FAULTS for t in f.tests))
+        if fault is not None:
+            file, tests = copy / fault.file, fault.tests
+            text = file.read_text("utf-8")
+            if text.count(fault.old) != 1:
+                return (
+                    fault,
+                    f"cannot be planted: its text stands {text.count(fault.old)} times in {fault.file}",
+                    False,
+                    0.0,
+                )
+            file.write_text(text.replace(fault.old, fault.new), "utf-8")
+        caught, clear = suite(folder, tests)
+        return fault, caught, clear, time.monotonic() - started
+
+
+def main() -> int:
+    chosen = [f for f in FAULTS if not sys.argv[1:] or any(word in f.name for word in sys.argv[1:])]
+    survived, unclear = 0, 0
+    width = max(len(f.name) for f in chosen)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for fault, caught, clear, seconds in pool.map(tried, [None, *chosen]):
+            name = fault.name if fault else "(no fault)"
+            if fault is None:
+                unclear += caught is not None
+                verdict = "all pass" if caught is None else f"FAILS: {caught}"
+            elif clear:
+                survived += caught is None
+                verdict = caught or "SURVIVED"
+            else:
+                unclear += 1
+                verdict = f"UNCLEAR: {caught}"
+            print(f"{name:<{width}}  {seconds:5.1f} s  {verdict}", flush=True)
+    print(
+        f"{len(chosen)} faults: {len(chosen) - survived - unclear} caught, {survived} survived, {unclear} unclear."
+    )
+    return 2 if unclear else 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Every vote against the plainest way to count it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ponder import Candidate, Prefix, Prompt
+from ponder.thinking.votes import best, counts, majority, unanimous
+
+PATH = Prefix(Prompt(raw=""))
+
+
+def candidate(key, weight=1.0, answer=None):
+    return Candidate(PATH + f"{key}", answer or (key and f"it is {key}"), key, weight)
+
+
+many = st.lists(
+    st.builds(candidate, st.sampled_from([None, "a", "b", "c"]), st.sampled_from([0.5, 1.0, 2.0])), min_size=1
+)
+
+
+@given(many)
+def test_the_majority_is_the_largest_total_and_the_first_seen_on_a_tie(candidates):
+    choice = majority(candidates)
+    said = [c for c in candidates if c.key is not None]
+    totals = {c.key: sum(o.weight for o in said if o.key == c.key) for c in said}
+    assert choice.candidates == tuple(candidates)
+    if not said:
+        assert (choice.answer, choice.votes, choice.path) == (None, (), candidates[0].path)
+        return
+    winner = next(c for c in said if totals[c.key] == max(totals.values()))
+    assert (choice.answer, choice.path) == (winner.answer, winner.path)
+    assert dict(choice.votes) == {f"it is {key}": total for key, total in totals.items()}
+    assert [n for _, n in choice.votes] == sorted(totals.values(), reverse=True)
+
+
+@given(many)
+def test_the_best_is_the_first_of_the_heaviest_that_answered(candidates):
+    choice = best(candidates)
+    able = [c for c in candidates if c.key is not None] or candidates
+    assert choice.path == next(c for c in able if c.weight == max(a.weight for a in able)).path
+    assert choice.candidates == tuple(candidates)
+
+
+def test_answers_are_the_same_when_their_keys_are():
+    """Not when their texts are; and what is shown is how it was first said."""
+    half = [candidate("1/2", answer="0.5"), candidate("1", answer="1"), candidate("1/2", answer="½")]
+    assert majority(half).answer == "0.5"
+    assert majority(half).votes == (("0.5", 2.0), ("1", 1.0))
+    assert counts(half) == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("keys", "agree"),
+    [
+        ([], False),
+        (["a"], True),
+        (["a", "a"], True),
+        (["a", "b"], False),
+        (["a", None], False),
+        ([None, "a"], False),
+        ([None], False),
+        ([None, None], False),
+    ],
+)
+def test_the_silent_agree_with_nobody(keys, agree):
+    assert unanimous([candidate(key) for key in keys]) is agree
+
+
+def test_a_vote_needs_candidates():
+    for vote in (majority, best):
+        with pytest.raises(ValueError, match="candidates"):
+            vote([])
