@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for column in columns:  # names are typed again, so they stay whole
+        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     return table
 
 
@@ -61,7 +61,7 @@ def table_of_strategies(chosen: Sequence[type[Strategy]], *, whole: bool) -> Tab
     if not whole:
         table = _table("strategy", "what it does", "tokens", "paper")
         for about in map(explain, chosen):
-            name = Text(about["name"], style="cyan", no_wrap=True)
+            name = Text(about["name"], style="cyan")
             table.add_row(name, Text(about["summary"]), Text(about["cost"]), Text(about["paper"]))
         return table
     table = listing()
@@ -150,7 +150,7 @@ def table_of_runs(rows: list[dict[str, Any]]) -> Table:
     """One line a run."""
     table = _table("run", "question", "strategy", "answer", "tokens", "stop")
     for row in rows:
-        name = Text(row["run"], style="cyan", no_wrap=True)
+        name = Text(row["run"], style="cyan")
         if row["damage"]:
             table.add_row(name, Text(row["damage"], style="red"))
             continue
