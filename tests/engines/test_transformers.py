@@ -446,6 +446,21 @@ def test_a_pass_that_fails_fails_its_calls_and_no_others(engine, monkeypatch):
     assert draw(engine).usage.completion >= 1
 
 
+def test_a_call_that_was_cancelled_before_it_began_writes_nothing(engine):
+    told = []
+
+    async def cancelled():
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await engine.extend(ASK, Sampling(), told.append)
+
+    draw(engine)  # so that the first logits are at hand
+    for backend in ("asyncio", "trio") * 10:
+        run(cancelled, backend=backend)
+    draw(engine)
+    assert not told
+
+
 def test_a_watch_that_raises_ends_its_call_alone(engine):
     def broken(delta):
         raise ZeroDivisionError(delta.text)

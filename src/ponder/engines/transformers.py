@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
 from anyio import to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from ponder.core.errors import ContextOverflow, EngineClosed, Unsupported, UsageError
 from ponder.core.protocols import Ability, Capabilities
@@ -172,6 +173,7 @@ class Transformers:
         if sampling.grammar is not None or sampling.depth is not None:
             what = "grammar" if sampling.grammar is not None else "depth"
             raise Unsupported(f"The transformers engine cannot follow a {what}. Leave {what}= out.")
+        await checkpoint_if_cancelled()  # the thread would write a token before the task noticed
         with self._open():
             ids = self._vocabulary.ids(prefix)
             room = self._room(ids, 1)
