@@ -13,7 +13,7 @@ from ponder import models
 from ponder.core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ponder.engines.llama_cpp import LlamaCpp
     from ponder.models import Progress
@@ -34,6 +34,7 @@ class Settings:
     strategy: str = "self-consistency"
     budget: str = "4k"
     threads: int | None = None
+    requantise: bool = True
 
     @property
     def runs(self) -> Path:
@@ -44,6 +45,11 @@ class Settings:
     def models(self) -> Path:
         """Model files that were pulled."""
         return self.home / "models"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again: tunings, and model files that could not stand beside their originals."""
+        return self.home / "cache"
 
 
 def settings(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
@@ -65,9 +71,7 @@ def settings(environ: Mapping[str, str] | None = None, folder: Path | None = Non
     for key in known:
         if said := environ.get(f"PONDER_{key.upper()}"):
             given[key] = f"PONDER_{key.upper()}", said
-    found: dict[str, Any] = {
-        key: (_whole if key == "threads" else _text)(*said) for key, said in given.items()
-    }
+    found: dict[str, Any] = {key: (READERS.get(key) or _text)(*said) for key, said in given.items()}
     home = found.pop("home", None)
     return replace(Settings(Path(home).expanduser() if home else _home()), **found)
 
@@ -90,6 +94,16 @@ def _whole(where: str, value: Any) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"{where} takes a whole number from 1 up, not {value!r}.")
     return int(text)
+
+
+def _yes_or_no(where: str, value: Any) -> bool:
+    said = str(value).lower()
+    if said not in {"true", "false", "1", "0"}:
+        raise UsageError(f"{where} takes true or false, not {value!r}.")
+    return said in {"true", "1"}
+
+
+READERS: dict[str, Callable[[str, Any], Any]] = {"threads": _whole, "requantise": _yes_or_no}
 
 
 def _home() -> Path:
@@ -129,9 +143,39 @@ def model_path(name: str | None, settings: Settings, *, progress: Progress | Non
     return models.pull(found, into=settings.models, progress=progress)
 
 
-def open_engine(path: Path, settings: Settings) -> LlamaCpp:
-    """The embedded engine on a model file; the caller closes it.
+def engine_file(
+    path: Path, settings: Settings, tell: Callable[[str], None] | None = None
+) -> tuple[Path, str]:
+    """The file that is opened for a model, and why that one: the same model as Q8_0 where that pays.
 
+    It is made on first use; `tell` is told so before, and where it could not be made.
+
+    Raises:
+        ModelFileError: it is no model file, or cut short.
+
+    """
+    from ponder.engines.embedded.requantise import RequantiseFailed, kept, requantised, worth
+
+    if not settings.requantise:
+        return path, "as it is, for requantise is false"
+    if (why := worth(path)) is None:
+        return path, "as it is: another form would not be much faster here"
+    if found := kept(path, settings.cache):
+        return found, str(why)
+    if tell:
+        tell(f"{path.name}: {why} Making that file, once.")
+    try:
+        return requantised(path, settings.cache), str(why)
+    except RequantiseFailed as error:
+        if tell:
+            tell(str(error))
+        return path, f"as it is. {error}"
+
+
+def open_engine(path: Path, settings: Settings, tell: Callable[[str], None] | None = None) -> LlamaCpp:
+    """The embedded engine on a model file, as fast as it is known to be here; the caller closes it.
+
+    Opened is the file that `engine_file` says, with what a tuning run found (`ponder doctor --tune`).
     It is called as the catalogue calls the file, else as the file is called: what is written in the file is
     often the name of some training run.
 
@@ -139,10 +183,18 @@ def open_engine(path: Path, settings: Settings) -> LlamaCpp:
         ModelFileError: it is no model file, or cut short.
 
     """
+    from ponder.engines.embedded.tuning import remembered
     from ponder.engines.llama_cpp import LlamaCpp
 
+    file, _ = engine_file(path, settings, tell)
+    tuning = remembered(file, settings.cache)
     name = next((model.name for model in models.CATALOGUE.values() if model.file == path.name), path.stem)
-    return LlamaCpp(path, threads=settings.threads, name=name)
+    return LlamaCpp(
+        file,
+        threads=settings.threads or (tuning.threads if tuning else None),
+        flash_attn=tuning.flash_attn if tuning else True,
+        name=name,
+    )
 
 
 def versions() -> dict[str, str]:

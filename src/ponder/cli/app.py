@@ -126,10 +126,11 @@ def solve(
     from ponder import config
     from ponder.cli import solving
     from ponder.cli.fetching import model_file
+    from ponder.cli.terminal import say
 
     path = model_file(model, settings, yes=yes, quiet=quiet)
     _leave_at_once_on_ctrl_c()
-    engine = config.open_engine(path, settings)
+    engine = config.open_engine(path, settings, None if quiet else say)
     try:
         code = solving.solve(problem, chosen, engine, limit, seed, settings, as_json=as_json, quiet=quiet)
     finally:
@@ -214,12 +215,18 @@ def view(
 
 
 @_command
-def doctor(model: Model = None) -> None:
+def doctor(
+    model: Model = None,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Find the fastest settings for the model, in 10 seconds, and keep them."),
+    ] = False,
+) -> None:
     """Check what this machine and a model can do."""
     from ponder.cli.doctor import checkup
-    from ponder.cli.terminal import out
+    from ponder.cli.terminal import out, say
 
-    table, fine = checkup(_settings(), model)
+    table, fine = checkup(_settings(), model, say if tune else None)
     out().print(table)
     if not fine:
         raise SystemExit(3)

@@ -15,13 +15,25 @@ from ponder.cli.show import listing
 from ponder.core.errors import PonderError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from rich.table import Table
 
     from ponder.config import Settings
 
 
-def checkup(settings: Settings, model: str | None) -> tuple[Table, bool]:
-    """What this machine and a model can do, line by line, and whether all is fine."""
+TUNING = 10.0
+"""Seconds of a tuning run."""
+
+
+def checkup(
+    settings: Settings, model: str | None, progress: Callable[[str], None] | None = None
+) -> tuple[Table, bool]:
+    """What this machine and a model can do, line by line, and whether all is fine.
+
+    With `progress`, which is told how it goes, the settings for the model are tuned first.
+    """
     table = listing()
     fine = True
 
@@ -50,6 +62,9 @@ def checkup(settings: Settings, model: str | None) -> tuple[Table, bool]:
         if path is None:
             say("model", f"not here yet. Fetch it: ponder pull {getattr(wanted, 'name', '')}")
             return table, fine
+        file, why = config.engine_file(path, settings, progress)
+        say("file", f"{file.name}: {why}")
+        say("tuning", _tuning(file, settings, progress))
         started = time.perf_counter()
         engine = config.open_engine(path, settings)
         try:
@@ -62,3 +77,15 @@ def checkup(settings: Settings, model: str | None) -> tuple[Table, bool]:
     except PonderError as error:
         say("model", str(error), well=False)
     return table, fine
+
+
+def _tuning(file: Path, settings: Settings, progress: Callable[[str], None] | None) -> str:
+    from ponder.engines.embedded.tuning import remembered, tune
+
+    tuning = remembered(file, settings.cache)
+    if progress:
+        tuning = tune(file, TUNING, folder=settings.cache, progress=progress)
+    if tuning is None:
+        return "never run; the defaults are used. Run it: ponder doctor --tune"
+    over = f"; threads is set to {settings.threads}" if settings.threads else ""
+    return f"{tuning}{over}"

@@ -59,6 +59,7 @@ class LlamaCpp:
         sequences: calls that run at once, at most, and prefixes that are remembered. Fewer where the memory
             that is free now would not hold them; `sequences` tells how many there are.
         threads: of the processor; by default all that this process may use.
+        flash_attn: compute attention the faster way, on most machines (see `embedded.tuning`).
         name: by default what the file says.
         deterministic: not yet available.
 
@@ -71,6 +72,7 @@ class LlamaCpp:
         context: int | None = None,
         sequences: int = 32,
         threads: int | None = None,
+        flash_attn: bool = True,
         name: str | None = None,
         deterministic: bool = False,
     ) -> None:
@@ -101,7 +103,7 @@ class LlamaCpp:
                 n_ubatch=N_BATCH,
                 n_outputs_max=n_seq + ROWS,
                 threads=threads or _processors(),
-                flash_attn=True,
+                flash_attn=flash_attn,
             )
             self._vocabulary = Vocabulary(model)
         except (ValueError, BindingMismatch) as error:
