@@ -29,7 +29,7 @@ SOLVE = ("solve", "What is 17 + 48 - 29?", "-s", "self-consistency:n=16", "-b", 
 """The model should be here already (`ponder pull qwen2.5-coder-0.5b`): the picture shows an answer, not a download."""
 
 # rich's own template without its web font: a page that shows the picture should fetch nothing.
-SVG = """<svg viewBox="0 0 {terminal_width} {height}" xmlns="http://www.w3.org/2000/svg" xml:space="preserve">
+SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" xml:space="preserve">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
   font-size: {char_height}px; line-height: {line_height}px; }}
@@ -41,7 +41,7 @@ SVG = """<svg viewBox="0 0 {terminal_width} {height}" xmlns="http://www.w3.org/2
 </clipPath>
 {lines}
 </defs>
-<rect fill="#292929" width="{terminal_width}" height="{height}" rx="8"/>
+<rect fill="#292929" width="{width}" height="{height}" rx="8"/>
 <g transform="translate({terminal_x}, 12)" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}
 <g class="{unique_id}-matrix">
