@@ -59,7 +59,7 @@ def run(*arguments: str) -> str:
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
         environment.pop(name, None)
-    command = [PONDER, *arguments]
+    command: list[str | Path] = [PONDER, *arguments]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)  # noqa: S603
     os.close(theirs)
     written = b""
