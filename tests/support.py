@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 
+import anyio.lowlevel
 import trio
 import trio.testing
 
@@ -20,6 +21,8 @@ class Keys:
     """The pure part of equality: enough for scripted answers, and no process to start."""
 
     async def keys(self, given, kind="auto"):
+        for _ in range(sum(map(len, given)) % 3):  # as the real one may, and for longer for some
+            await anyio.lowlevel.checkpoint()
         return [answers.key(a, kind) or f"text:{a}" for a in given]
 
 

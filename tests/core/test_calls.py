@@ -34,7 +34,7 @@ def test_nonsense_budgets_are_refused_with_an_example(text):
 limits = st.none() | st.integers(0, 10**6)
 
 
-@given(limits, limits, st.none() | st.integers(0, 10**4).map(float), limits)
+@given(limits, limits, st.none() | st.integers(0, 10**10).map(lambda n: n / 1000), limits)
 def test_a_budget_is_read_as_it_is_written(tokens, total, seconds, calls):
     budget = Budget(tokens, total, seconds, calls)
     if budget != Budget():

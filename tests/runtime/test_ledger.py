@@ -45,6 +45,7 @@ async def test_a_lease_is_renewed_in_slices_up_to_the_limit():
     assert lease.granted == SLICE
     assert take(ledger, lease, 1000) == 100
     assert lease.refused
+    ledger.refuse(lease)
     assert ledger.refused
     ledger.settle(lease, Usage(completion=100, calls=1))
     assert ledger.left.tokens == 0
@@ -228,3 +229,22 @@ def test_no_program_overruns_any_scope(a, b, c, program):
     for ledger in scopes:
         assert (ledger._live, ledger._reserved, ledger._reserved_prompt, ledger._promised) == (0, 0, 0, 0)
     assert not root._root.waiting
+
+
+@pytest.mark.anyio
+async def test_a_settled_lease_takes_nothing_more():
+    """An engine's thread may call it once more after the task was cancelled."""
+    ledger = Ledger(Budget(tokens=1000))
+    lease = await ledger.reserve((0,), kind="k", most=500)
+    ledger.settle(lease, Usage(completion=3, calls=1))
+    assert not lease.use(200)
+    assert (ledger._reserved, ledger._promised, ledger.left.tokens) == (0, 0, 997)
+
+
+@pytest.mark.anyio
+async def test_many_tokens_at_once_are_set_aside_at_once():
+    ledger = Ledger(Budget(tokens=1000))
+    lease = await ledger.reserve((0,), kind="k", most=500)
+    assert lease.use(200)
+    assert lease.granted > 200
+    lawful(ledger)

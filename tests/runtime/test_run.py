@@ -7,7 +7,17 @@ import pytest
 import trio
 from support import QUESTION, Flaky, attempt, nodes, virtual
 
-from ponder import AllFailed, Choice, EngineError, OutOfBudget, Prefix, Score, UnknownName, UsageError
+from ponder import (
+    AllFailed,
+    Choice,
+    EngineError,
+    OutOfBudget,
+    Prefix,
+    Score,
+    UnknownName,
+    Unsupported,
+    UsageError,
+)
 from ponder.engines.scripted import Scripted
 from ponder.strategies import parse
 from ponder.thinking.prompts import ask
@@ -334,12 +344,13 @@ def test_a_scorer_that_pairs_wrongly_is_an_error(values):
 
 def test_a_cut_text_has_no_answer_unless_it_declared_one():
     async def plan(problem, run):
-        return await run.extend(ask(problem), max_tokens=4)
+        return await run.extend(ask(problem), max_tokens=10)
 
-    cut, _ = run(plan, Scripted({"First 3 * 14 = 42, and then": 1.0}))
+    cut, _ = run(plan, Scripted({"First 3 * 14 = 42, and then something else": 1.0}))
     assert cut.answer is None
-    declared, _ = run(plan, Scripted({"\\boxed{42} because 6 * 7": 1.0}))
-    assert declared.answer in (None, "42")
+    declared, _ = run(plan, Scripted({"The answer is 42. That is six times seven of them": 1.0}))
+    assert declared.choice.path.cut
+    assert declared.answer == "42"
 
 
 def test_rng_is_seeded_by_place():
@@ -404,3 +415,106 @@ def test_a_bare_prefix_is_a_choice_of_one():
     assert isinstance(result.choice.path, Prefix)
     assert result.text.endswith("42.")
     assert QUESTION.id.startswith("q-")
+
+
+def test_until_stops_at_the_same_sample_on_asyncio_too():
+    """On asyncio a task that ends in the tick of the yes runs on before it is cancelled."""
+    import anyio
+
+    async def plan(problem, run):
+        paths = await run.sample(ask(problem), 12, until=lambda seen: len(seen) >= 4)
+        return majority(await run.read(paths))
+
+    async def main(delay):
+        return await attempt(Plan(plan), Scripted.solver(0.5, latency=delay))
+
+    ragged = anyio.run(main, lambda prefix, rng: rng.random() / 100)
+    steady = anyio.run(main, 0.0)
+    assert len(ragged[0].choice.candidates) == len(steady[0].choice.candidates) == 4
+    assert ragged[0].choice.votes == steady[0].choice.votes
+
+
+def test_what_was_read_is_the_answer_when_keys_come_too_late():
+    class Slow:
+        async def keys(self, given, kind="auto"):
+            await trio.sleep(100)
+            return list(given)
+
+    async def main():
+        from ponder import Budget
+        from ponder.runtime.solve import solve
+
+        engine = Scripted.solver(1.0)
+        return await solve(
+            QUESTION,
+            parse("self-consistency:n=3"),
+            {"solver": engine},
+            equality=Slow(),
+            budget=Budget(seconds=5),
+        )
+
+    result = virtual(main)
+    assert (result.answer, result.stop) == ("42", "deadline")
+
+
+def test_sampling_nothing_is_nothing():
+    async def plan(problem, run):
+        assert await run.sample([], 3) == []
+        return await run.extend(ask(problem))
+
+    run(plan)
+
+
+def test_failures_are_told_before_an_empty_purse():
+    async def plan(problem, run):
+        await run.sample(ask(problem), 3)
+
+    with pytest.raises(AllFailed):
+        run(plan, Flaky(Scripted.solver(1.0), 1.0), "calls=2")
+
+
+def test_an_engine_that_counts_no_calls_is_counted():
+    class Careless:
+        def __init__(self):
+            self.engine = Scripted.solver(1.0)
+            self.capabilities = self.engine.capabilities
+
+        async def extend(self, prefix, sampling, watch=None):
+            from dataclasses import replace
+
+            segment = await self.engine.extend(prefix, sampling, watch)
+            return replace(segment, usage=replace(segment.usage, calls=0))
+
+    async def plan(problem, run):
+        return (await run.sample(ask(problem), 10))[0]
+
+    engine = Careless()
+    result, _ = run(plan, engine, "calls=3")
+    assert result.usage.calls == engine.engine.calls == 3
+    with pytest.raises(Unsupported, match="counts prompts"):
+        run(plan, Careless(), "total=100")
+
+
+def test_a_budget_that_fits_exactly_did_not_end_anything():
+    async def plan(problem, run):
+        return await run.extend(ask(problem))
+
+    whole, _ = run(plan, Scripted.solver(1.0))
+    exact, _ = run(plan, Scripted.solver(1.0), str(whole.usage.completion))
+    assert (exact.answer, exact.stop) == ("42", "finished")
+
+
+def test_the_first_error_of_each_is_the_one_raised():
+    async def plan(problem, run):
+        async def branch(i):
+            if i == 0:
+                raise ValueError("first")
+            try:
+                await trio.sleep(100)
+            finally:
+                raise KeyError("cleanup")
+
+        await run.each(branch, range(2))
+
+    with pytest.raises(ValueError, match="first"):
+        run(plan)

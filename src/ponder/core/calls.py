@@ -156,7 +156,7 @@ class Budget:
         parts = [
             *([_short(self.tokens)] if self.tokens is not None else []),
             *([f"total={_short(self.total_tokens)}"] if self.total_tokens is not None else []),
-            *([f"{self.seconds:g}s"] if self.seconds is not None else []),
+            *([f"{f'{self.seconds:.6f}'.rstrip('0').rstrip('.')}s"] if self.seconds is not None else []),
             *([f"calls={self.calls}"] if self.calls is not None else []),
         ]
         return ",".join(parts) or "unlimited"

@@ -150,7 +150,8 @@ def _start_of_stop(segment: Segment, stop: str) -> int:
     ends = (0, *(segment.ends or ()))
     if len(ends) > 1 and segment.text[ends[-2] :] == stop:
         return ends[-2]
-    return segment.text.find(stop)
+    found = segment.text.find(stop)
+    return len(segment.text) if found < 0 else found  # an engine may leave it out
 
 
 def _keep(segment: Segment, n: int, text: str) -> Segment:

@@ -253,7 +253,7 @@ class Strategy(Protocol):
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """What every engine it calls must be able to do."""
+        """What the engine in the role "solver" must be able to do."""
         ...
 
     async def solve(self, problem: Problem, run: Run) -> Choice | Prefix: ...

@@ -40,6 +40,7 @@ class Lease:
     granted: int
     used: int = 0
     refused: bool = False
+    settled: bool = False
 
     @property
     def promise(self) -> int:
@@ -49,12 +50,13 @@ class Lease:
     def use(self, tokens: int) -> bool:
         """Count sampled tokens; whether one more may be sampled. Callable from any thread."""
         self.used += tokens
-        if self.used < self.granted:
-            return True
-        if self.used >= self.most:
-            return False
-        self.refused = not self.ledger.renew(self)
-        return not self.refused
+        while self.used >= self.granted:
+            if self.used >= self.most:
+                return False
+            if not self.ledger.renew(self):
+                self.refused = True
+                return False
+        return True
 
 
 @dataclass(order=True, slots=True)
@@ -81,7 +83,6 @@ class _Root:
     lock: threading.Lock = field(default_factory=threading.Lock)
     waiting: list[_Waiter] = field(default_factory=list)
     lengths: dict[Hashable, tuple[int, int]] = field(default_factory=dict)  # kind -> (calls, tokens)
-    refused: bool = False
 
 
 class Ledger:
@@ -104,6 +105,7 @@ class Ledger:
         self._root: _Root = parent._root if parent else _Root()
         self._started: float | None = None
         self._closed: str | None = None
+        self._refused = False
 
     # -- asking ---------------------------------------------------------------------------------------------
 
@@ -141,8 +143,7 @@ class Ledger:
         with self._root.lock:
             free = min((scope._free() for scope in self._scopes()), default=0)
             more = min(SLICE, lease.most - lease.granted, free)
-            if more <= 0 or any(scope._closed for scope in self._scopes()):
-                self._root.refused = True
+            if lease.settled or more <= 0 or any(scope._closed for scope in self._scopes()):
                 return False
             self._add(lease, -1)
             lease.granted += more
@@ -152,6 +153,7 @@ class Ledger:
     def settle(self, lease: Lease, usage: Usage) -> None:
         """Pay for a call and give back the rest. Ordinary code, so that no cancellation can land inside."""
         with self._root.lock:
+            lease.settled = True  # an engine's thread may still use it
             self._add(lease, -1)
             for scope in self._scopes():
                 scope.spent += usage
@@ -160,6 +162,13 @@ class Ledger:
                 calls, tokens = self._root.lengths.get(lease.kind, (0, 0))
                 self._root.lengths[lease.kind] = (calls + 1, tokens + usage.completion)
             self._serve()
+
+    def refuse(self, lease: Lease) -> None:
+        """Note that a segment ended for want of money, in the scopes that had no more."""
+        with self._root.lock:
+            for scope in self._scopes():
+                free = scope._free() if lease.refused else 0
+                scope._refused |= free <= 0 and scope.limit != Budget()
 
     def close(self, why: str) -> None:
         """Nothing more is granted here; who waits gets OutOfBudget. Calls in flight settle as they end."""
@@ -192,8 +201,8 @@ class Ledger:
 
     @property
     def refused(self) -> bool:
-        """Whether the budget ever said no."""
-        return self._root.refused
+        """Whether this scope's budget ever ended something."""
+        return self._refused
 
     @property
     def counts_prompts(self) -> bool:
@@ -252,7 +261,7 @@ class Ledger:
             if free < 1 or (limit is not None and limit - scope.spent.calls - scope._live < 1):
                 if scope._live:
                     return None
-                root.refused = True
+                scope._refused = True
                 return OutOfBudget(
                     f"The budget of {scope.limit} is spent: {scope.spent.completion} completion tokens, "
                     f"{scope.spent.calls} calls. Give more with -b."
@@ -261,8 +270,6 @@ class Ledger:
                 return None
             room = min(room, free)
         first = min(ask.most, room) if ask.whole else min(SLICE, ask.most, room)
-        if ask.whole and first < ask.most:
-            root.refused = True
         most = first if ask.whole else ask.most
         lease = Lease(ask.ledger, ask.kind, ask.prompt, most, expected, first)
         for scope in ask.ledger._scopes():

@@ -25,7 +25,8 @@ def preflight(strategy: Strategy, engines: Mapping[str, Engine], scorers: Mappin
         if isinstance(by, str) and scorer is None:
             raise UnknownName("scorer", by, scorers)
         needs |= set(getattr(scorer, "needs", ()))
-    for engine in engines.values():
+    asked = [engines["solver"]] if "solver" in engines else engines.values()
+    for engine in asked:
         missing = sorted(needs - engine.capabilities.can)
         if missing:
             raise Unsupported(

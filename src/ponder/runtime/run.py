@@ -19,6 +19,7 @@ from ponder.core.errors import (
     OutOfBudget,
     PonderError,
     UnknownName,
+    Unsupported,
     UsageError,
 )
 from ponder.core.prefix import Prefix
@@ -58,6 +59,7 @@ class Attempt:
     live: Sequence[e.Watcher]
     usage: dict[str, Usage] = field(default_factory=dict)
     failed: int = 0
+    degraded: bool = False  # it failed after something had been proposed
     keys: dict[str, str] = field(default_factory=dict)
 
     def emit(self, event: e.Event) -> None:
@@ -81,6 +83,8 @@ class Run:
         self._given = list(given)
         self._calls: set[anyio.CancelScope] = set()  # in flight, here and in scopes inside
         self._strategy: anyio.CancelScope | None = None
+        self._inner: Run | None = None  # who was delegated to last
+        self._first: Choice | None = None  # the first answer that was read
         self.proposal: Choice | None = None
         self.ended: Stop | None = None
 
@@ -117,28 +121,36 @@ class Run:
         place = here().next()
         prefixes = [prefix] if isinstance(prefix, Prefix) else list(prefix)
         starts = [p for p in prefixes for _ in range(n)]
+        if not starts:
+            return []
         # Handed out before anything runs, like the places: tasks start in any order.
         drawn: dict[int, Prefix | PonderError] = {
             i: p for i, start in enumerate(starts) if (p := self._take(start))
         }
         seen: list[Candidate] = []
         asked = 0
+        asking = False
 
         async def one(i: int) -> None:
-            nonlocal asked
+            nonlocal asked, asking
             try:
                 if i not in drawn:
                     drawn[i] = await self._draw((*place, i), starts[i], role, how, visible=False)
             except (EngineError, OutOfBudget) as error:
                 drawn[i] = error
             # In order of index, not of time: the first to end are the shortest, and a vote among those is biased.
-            while until and asked in drawn:
+            # One task asks at a time, and nobody after a yes: it leaves `asking` set.
+            if asking or until is None:
+                return
+            asking = True
+            while asked in drawn:
                 path = drawn[asked]
                 asked += 1
                 if isinstance(path, Prefix):
                     seen.extend(await self.read([path]))
                     if until(tuple(seen)):
                         raise _Enough
+            asking = False
 
         with contextlib.suppress(_Enough):
             await side_by_side([partial(one, i) for i in range(len(starts))])
@@ -147,7 +159,8 @@ class Run:
         if paths:
             return paths
         errors = [error for error in outcomes if isinstance(error, PonderError)]
-        raise next((x for x in errors if isinstance(x, OutOfBudget)), None) or AllFailed(errors)
+        failed = [error for error in errors if not isinstance(error, OutOfBudget)]
+        raise AllFailed(failed) if failed else errors[0]
 
     async def each(self, f: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
         place = here().next()
@@ -163,7 +176,8 @@ class Run:
         scorer = self._scorer(by)
         place = here().next()
         with at(place):
-            scores: list[Score] = await scorer.score(self._attempt.problem, paths, self)
+            scope = Run(self._attempt, Ledger(None, self._ledger), self)
+            scores: list[Score] = await scorer.score(self._attempt.problem, paths, scope)
         if len(scores) != len(paths):
             raise EngineError(f"The scorer {scorer.name} gave {len(scores)} scores for {len(paths)} paths.")
         values = [score.value for score in scores]
@@ -177,6 +191,10 @@ class Run:
 
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
         found = [self._found(path) for path in paths]
+        if self._first is None:
+            self._first = next(
+                (self._choice(p) for p, a in zip(paths, found, strict=True) if a is not None), None
+            )
         kind = self._attempt.problem.kind
         known = self._attempt.keys
         new = list(dict.fromkeys(a for a in found if a is not None and a not in known))
@@ -198,6 +216,7 @@ class Run:
         place = here().next()
         child = Run(self._attempt, Ledger(budget, self._ledger), self, given)
         self._attempt.emit(e.Delegated(name(place), str(strategy), str(budget or "")))
+        self._inner = child
         return await child.decide(strategy, place)
 
     def propose(self, choice: Choice | Prefix) -> None:
@@ -223,17 +242,23 @@ class Run:
                 return self._choice(await strategy.solve(self._attempt.problem, self))
 
         with anyio.CancelScope() as self._strategy:
+            if self.ended:
+                self._strategy.deadline = anyio.current_time() + GRACE
             try:
                 return await before(ends, solve, then=lambda: self.end("deadline"))
             except (OutOfBudget, EngineError, AllFailed) as error:
                 if self.proposal is None:
                     raise
                 if not isinstance(error, OutOfBudget):
-                    self._attempt.failed += 1
+                    self._attempt.degraded = True
                 return self.proposal
-        if self.proposal is None:
+        if (best := self._so_far()) is None:
             raise OutOfBudget("The run was ended before any answer was ready.")
-        return self.proposal
+        return best
+
+    def _so_far(self) -> Choice | None:
+        """The last proposal, or that of who was delegated to, or the first answer that was read."""
+        return self.proposal or (self._inner._so_far() if self._inner else None) or self._first
 
     def end(self, why: Stop) -> None:
         """End the spending now: calls in flight are cancelled and paid for, the strategy decides with what it has.
@@ -255,7 +280,14 @@ class Run:
         attempt, ledger, at_place = self._attempt, self._ledger, name(place)
         engine = self._engine(role)
         can = engine.capabilities.can
-        prompt = engine.count(prefix) if ledger.counts_prompts and isinstance(engine, Tokenizes) else 0
+        prompt = 0
+        if ledger.counts_prompts:
+            if not isinstance(engine, Tokenizes):
+                raise Unsupported(
+                    f"A budget of total tokens needs an engine that counts prompts, and {engine.capabilities.name} "
+                    "cannot. Limit completion tokens instead, for example -b 4k."
+                )
+            prompt = engine.count(prefix)
         lease = await ledger.reserve(
             place,
             kind=(role, sampling.max_tokens, sampling.stop),
@@ -265,11 +297,10 @@ class Run:
         )
         if sampling.seed is None and "seed" in can:
             sampling = replace(sampling, seed=derive(attempt.seed, attempt.problem.id, place))
+        asked = sampling.max_tokens
         if "stoppable" not in can:
             sampling = replace(sampling, max_tokens=lease.granted)
         parent, written = prefix.place, _written(prefix)
-        if attempt.watchers:
-            attempt.emit(e.Extending(at_place, parent, written, role, _told(sampling)))
         live = attempt.live
 
         def watch(delta: Delta) -> bool:
@@ -281,6 +312,8 @@ class Run:
         started = anyio.current_time()
         call = anyio.CancelScope()
         try:
+            if attempt.watchers:
+                attempt.emit(e.Extending(at_place, parent, written, role, _told(sampling)))
             with call, self._in_flight(call):
                 segment = await engine.extend(prefix, sampling, watch if "streams" in can else None)
             if call.cancelled_caught:
@@ -290,7 +323,7 @@ class Run:
             usage = Usage(
                 prompt=lease.prompt or _count(engine, prefix),
                 # What a cancelled call wrote unseen is not known: all it was allowed to is charged.
-                completion=lease.granted if cancelled and "streams" not in can else lease.used,
+                completion=lease.granted if cancelled and "stoppable" not in can else lease.used,
                 calls=1,
                 seconds=anyio.current_time() - started,
             )
@@ -299,9 +332,14 @@ class Run:
             said = "cancelled" if cancelled else str(error) or type(error).__name__
             attempt.emit(e.Failed(at_place, parent, role, said, usage, cancelled))
             raise
-        usage = segment.usage
-        if usage.completion < lease.used:  # attempts that failed on the way were paid for too
-            usage = replace(usage, completion=lease.used)
+        # Attempts that failed on the way were paid for too; and a call is a call, whatever an engine says.
+        usage = replace(
+            segment.usage,
+            completion=max(segment.usage.completion, lease.used),
+            calls=max(segment.usage.calls, 1),
+        )
+        if segment.finish == "cancelled" or (segment.finish == "length" and lease.granted < asked):
+            ledger.refuse(lease)
         self._pay(lease, role, usage)
         finish = "length" if segment.finish == "cancelled" else segment.finish
         segment = replace(segment, place=at_place, finish=finish)

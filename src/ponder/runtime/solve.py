@@ -76,7 +76,11 @@ async def solve(
             raise
         else:
             stop = run.ended or (
-                "budget" if run.budget.refused else "degraded" if attempt.failed else "finished"
+                "budget"
+                if run.budget.refused
+                else "degraded"
+                if attempt.failed or attempt.degraded
+                else "finished"
             )
     finally:
         attempt.emit(

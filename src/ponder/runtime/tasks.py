@@ -22,6 +22,7 @@ async def side_by_side(
     """
     results: dict[int, T] = {}
     errors: list[Exception] = []
+    fatal: list[Exception] = []
 
     async def one(i: int, job: Callable[[], Awaitable[T]], scope: anyio.CancelScope) -> None:
         try:
@@ -29,14 +30,14 @@ async def side_by_side(
         except patient as error:
             errors.append(error)
         except Exception as error:  # noqa: BLE001 - raised below, as itself
-            errors.insert(0, error)
+            fatal.append(error)
             scope.cancel()
 
     async with anyio.create_task_group() as group:
         for i, job in enumerate(jobs):
             group.start_soon(one, i, job, group.cancel_scope)
-    if errors:
-        raise errors[0]
+    if fatal or errors:
+        raise (fatal or errors)[0]
     return [results[i] for i in range(len(jobs))]
 
 

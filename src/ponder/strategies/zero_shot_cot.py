@@ -10,6 +10,7 @@ from ponder.thinking.answers import extract
 from ponder.thinking.prompts import LETS_THINK, ask, so_the_answer
 
 if TYPE_CHECKING:
+    from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
     from ponder.core.protocols import Ability, Run
 
@@ -30,14 +31,18 @@ class ZeroShotCoT:
     max_answer: Count = 32
     temperature: Temperature = 0.0
 
-    async def solve(self, problem: Problem, run: Run) -> Choice:
+    async def solve(self, problem: Problem, run: Run) -> Choice | Prefix:
         path = ask(problem) + LETS_THINK
         path = await run.extend(path, temperature=self.temperature, max_tokens=self.max_tokens)
-        run.propose(path)
+        first = path
+        run.propose(first)
         path = path.before_stop + so_the_answer(problem)
         path = await run.extend(path, temperature=0, max_tokens=self.max_answer)
         said = path.segments[-1].text.strip()
         for text in (said.partition("\n")[0], said):  # the paper takes the first match, not the last
-            if answer := extract(f"The answer is {text}", problem.kind, choices=problem.choices):
+            answer = extract(f"The answer is {text}", problem.kind, choices=problem.choices)
+            if not answer or answer.startswith("The answer"):
+                continue  # it said none
+            if not (path.cut and text.endswith(answer)):  # where it was cut, "42" may be "4"
                 return Choice(path, answer)
-        return Choice(path)
+        return first
