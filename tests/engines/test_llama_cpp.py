@@ -1,5 +1,6 @@
 """The embedded engine with a real model: SmolLM2-135M."""
 
+import itertools
 import math
 import os
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import time
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from ponder.core.calls import Sampling
@@ -105,20 +107,19 @@ async def test_sixteen_samples_read_their_prompt_once(fresh):
 
 
 async def test_a_tree_reads_nothing_twice(fresh):
-    """Five rounds of 8 branches, 2 kept: 8 sequences are just enough."""
+    """Five rounds of 4 branches, 2 kept: 8 sequences suffice, however the calls arrive."""
     paths, n, written = [STORY], fresh.count(STORY), 0
     for depth in range(5):
-        starts = [path for path in paths for _ in range(8 // len(paths))]
+        starts = [path for path in paths for _ in range(4 // len(paths))]
         segments = await together(
             *(
-                fresh.extend(path, Sampling(8, temperature=1.0, seed=8 * depth + i))
+                fresh.extend(path, Sampling(8, temperature=1.0, seed=4 * depth + i))
                 for i, path in enumerate(starts)
             )
         )
         grown = [path + segment for path, segment in zip(starts, segments, strict=True)]
-        assert all(
-            s.usage.cached >= fresh.count(p) - 1 for p, s in zip(starts[1:], segments[1:], strict=True)
-        )
+        anew = sum(s.usage.cached < fresh.count(p) - 1 for p, s in zip(starts, segments, strict=True))
+        assert anew <= (depth == 0), "only the first call to arrive, whichever that is, reads the prompt"
         written += sum(s.usage.completion for s in segments)
         paths = [p for p in grown if not p.done][:2] or [STORY]
     assert fresh.stats.reread == 0
@@ -153,7 +154,7 @@ async def test_first_come_first_served(fresh):
     async with anyio.create_task_group() as group:
         for i in range(24):
             group.start_soon(one, i)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
     rounds = [sorted(finished[i : i + 8]) for i in (0, 8, 16)]
     assert sum(i < 8 for i in rounds[0]) >= 6
     assert sum(i >= 16 for i in rounds[2]) >= 6
@@ -171,7 +172,7 @@ async def test_a_long_prompt_does_not_stall_who_writes(fresh):
         return await fresh.extend(long, Sampling(1))
 
     await together(fresh.extend(STORY, Sampling(40, min_tokens=40, seed=3), watch), read())
-    reads = [after[1] - before[1] for before, after in zip(steps, steps[1:], strict=False)]
+    reads = [after[1] - before[1] for before, after in itertools.pairwise(steps)]
     assert max(reads) <= 64  # never more than one chunk between two of its tokens
     assert sum(read > 0 for read in reads) >= 5
 
@@ -185,7 +186,7 @@ async def test_cancelling_frees_the_sequence_and_tells_no_more(fresh):
                 await fresh.extend(STORY, Sampling(400, min_tokens=400), told.append)
 
             group.start_soon(one)
-            while len(told) < 3:
+            while len(told) < 3:  # noqa: ASYNC110 - told from a thread
                 await anyio.sleep(0.001)
             group.cancel_scope.cancel()
         seen = len(told)
@@ -193,7 +194,9 @@ async def test_cancelling_frees_the_sequence_and_tells_no_more(fresh):
     assert not scope.cancelled_caught
     assert len(told) == seen < 200
     assert after.usage.cached == fresh.count(STORY)
-    assert not fresh._scheduler._live
+    with anyio.fail_after(5):
+        while fresh._scheduler._live:  # noqa: ASYNC110 - the thread lets go after it has answered
+            await anyio.sleep(0.001)
 
 
 async def test_cancelling_the_reader_lets_who_waited_for_it_read_on(fresh):
@@ -439,7 +442,7 @@ def test_a_loop_that_is_gone_holds_up_nobody(engine):
             await anyio.sleep(0.02)
             raise RuntimeError("gone")
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - an exception group
+    with pytest.raises(BaseException) as caught:
         anyio.run(leave)
     assert "gone" in repr(caught.value)
     assert anyio.run(engine.extend, STORY, Sampling(2, min_tokens=2)).usage.completion == 2

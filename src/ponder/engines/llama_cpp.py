@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from ponder.core.errors import ContextOverflow, EngineError, ModelFileError, Unsupported
 from ponder.core.protocols import Ability, Capabilities
@@ -145,6 +146,7 @@ class LlamaCpp:
         if sampling.grammar is not None or sampling.depth is not None:
             what = "grammar" if sampling.grammar is not None else "depth"
             raise Unsupported(f"The embedded engine cannot follow a {what} yet. Leave {what}= out.")
+        await checkpoint_if_cancelled()  # the thread might else write before the task sees its cancellation
         self._scheduler.check()
         ids = self._vocabulary.ids(prefix)
         room = self._room(ids, 1)

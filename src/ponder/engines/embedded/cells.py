@@ -119,8 +119,9 @@ class Cells:
         return bool(ready.max() >= n)
 
     def _take(self, target: int, source: int, take: int, tokens: NDArray[np.int32]) -> None:
-        if self.length[target] > take:
-            self._lost.append(self.tokens[target, : self.length[target]].copy())
+        old = self.tokens[target, : self.length[target]]
+        if _common(old, tokens[:take]) < old.size:
+            self._lost.append(old.copy())
         row = self._rows.get(source)
         if target != source or (row and row[0] > take):
             self._rows.pop(target, None)
