@@ -51,7 +51,7 @@ clean: ## remove the environment and the caches; models and runs stay
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ponder needs Python 3.11 or newer. Name one: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing ponder into .venv"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable .
+	@$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/.dev: .venv/.base
