@@ -73,8 +73,8 @@ FAULTS = [
     ),
     ledger(
         "a lease overshoots by one",
-        "        if self.used < self.granted:\n",
-        "        if self.used <= self.granted:\n",
+        "        while self.used >= self.granted:\n",
+        "        while self.used > self.granted:\n",
     ),
     ledger(
         "a renewal is not set aside",
@@ -136,7 +136,7 @@ FAULTS = [
     ),
     tasks(
         "drops failures silently",
-        "    if errors:\n        raise errors[0]\n    return [results[i] for i in range(len(jobs))]",
+        "    if fatal or errors:\n        raise (fatal or errors)[0]\n    return [results[i] for i in range(len(jobs))]",
         "    return [results[i] for i in range(len(jobs)) if i in results]",
     ),
     tasks("the first error leaves the others running", "            scope.cancel()\n", ""),
@@ -152,8 +152,8 @@ FAULTS = [
     ),
     run(
         "until: in order of time",
-        "            while until and asked in drawn:\n                path = drawn[asked]\n                asked += 1\n",
-        "            if until:\n                path = drawn[i]\n                asked += 1\n",
+        "            while asked in drawn:\n                path = drawn[asked]\n                asked += 1\n",
+        "            for path in [drawn[i]]:\n                asked += 1\n",
     ),
     run(
         "sample: in order of time",
@@ -170,7 +170,11 @@ FAULTS = [
         "                drawn[i] = error\n",
         '                drawn[i] = starts[i] + "The answer is 42."\n',
     ),
-    run("sample: all failed is no error", "or AllFailed(errors)", "or OutOfBudget('nothing')"),
+    run(
+        "sample: all failed is no error",
+        "raise AllFailed(failed) if failed else errors[0]",
+        "raise OutOfBudget('nothing')",
+    ),
     run("a failure is not counted", "            attempt.failed += not cancelled\n", ""),
     run(
         "a failed call is not paid for",
