@@ -3,8 +3,8 @@
 import io
 import os
 import signal
-import time
 import sys
+import time
 
 import pytest
 from rich.console import Console
