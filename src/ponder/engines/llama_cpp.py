@@ -13,9 +13,9 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from ponder.core.errors import ContextOverflow, EngineError, ModelFileError, Unsupported
 from ponder.core.protocols import Ability, Capabilities
-from ponder.engines._llama import MAX_SEQUENCES, BindingMismatch, Context, Model
+from ponder.engines._llama import BindingMismatch, Context, Model
 from ponder.engines.embedded.call import Scoring, Writing
-from ponder.engines.embedded.memory import layout, token_bytes
+from ponder.engines.embedded.memory import layout
 from ponder.engines.embedded.scheduler import ROWS, Scheduler
 from ponder.engines.embedded.vocabulary import Vocabulary
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from ponder.engines.embedded.stats import Stats
 
 N_BATCH = 512
-MOVABLE = 256 << 20
-"""Bytes of a sequence's cells up to which it is moved to close a gap. llama.cpp computes neighbouring sequences
-in one pass and makes another for each gap; a copy of 48 MB takes 7 ms, another pass of SmolLM2 twice that."""
 
 ABILITIES: frozenset[Ability] = frozenset(
     (
@@ -99,11 +96,10 @@ class LlamaCpp:
             raise EngineError(str(error)) from error
         try:
             n_ctx, n_seq = layout(model, context=context, sequences=sequences)
-            gathers = 1 < n_seq < MAX_SEQUENCES and n_ctx * token_bytes(model) <= MOVABLE
             cells = Context(
                 model,
-                n_ctx=n_ctx * (n_seq + gathers),
-                n_seq_max=n_seq + gathers,
+                n_ctx=n_ctx * n_seq,
+                n_seq_max=n_seq,
                 n_batch=N_BATCH,
                 n_ubatch=N_BATCH,
                 n_outputs_max=n_seq + ROWS,
@@ -130,7 +126,7 @@ class LlamaCpp:
             vocabulary.close()
             model.close()
 
-        self._scheduler = Scheduler(cells, free, gathers=gathers)
+        self._scheduler = Scheduler(cells, free)
         # At exit, and when nobody holds the engine any more; before the model's own finalizer, for it is younger.
         self._close = weakref.finalize(self, self._scheduler.close)
 

@@ -34,14 +34,6 @@ class Fork(NamedTuple):
     reread: int
 
 
-class Move(NamedTuple):
-    """A sequence in use goes from `source` to `target`; with `swap`, what `target` held goes to `source`."""
-
-    source: int
-    target: int
-    swap: bool
-
-
 class Cells:
     """The tokens of each sequence.
 
@@ -59,10 +51,6 @@ class Cells:
         self._clock = 0
         self._rows: dict[int, tuple[int, NDArray[np.float32]]] = {}
         self._lost: deque[NDArray[np.int32]] = deque(maxlen=REMEMBERED)
-
-    @property
-    def sequences(self) -> int:
-        return self.pinned.size
 
     @property
     def free(self) -> int:
@@ -143,31 +131,6 @@ class Cells:
         self.tokens[target, : tokens.size] = tokens
         self.length[target], self.known[target] = take, tokens.size
         self.pinned[target] = True
-
-    def gather(self) -> Move | None:
-        """The next move that brings the pinned sequences nearer to one run without gaps; None: they are one.
-
-        The outermost of the smallest run goes to the gap at the largest. Nothing that only the gap held is lost.
-        """
-        pinned = np.flatnonzero(self.pinned)
-        runs = np.split(pinned, np.flatnonzero(np.diff(pinned) > 1) + 1)
-        if len(runs) < 2:
-            return None
-        small, large = min(runs, key=len), max(reversed(runs), key=len)  # of equal ones two different
-        after = small[0] > large[0]
-        source, target = int(small[-1] if after else small[0]), int(large[-1] + 1 if after else large[0] - 1)
-        swap = bool(self.length[target]) and not self._held_elsewhere(target)
-        both, turned = [source, target], [target, source]
-        for values in (self.tokens, self.length, self.known, self.pinned, self._used):
-            values[both] = values[turned]
-        rows = [self._rows.pop(sequence, None) for sequence in turned]
-        self._rows.update((s, row) for s, row in zip(both, rows, strict=True) if row is not None)
-        if not swap:  # what was moved is still there, too
-            self.tokens[source] = self.tokens[target]
-            self.length[source] = self.known[source] = self.length[target]
-            self.tokens[source, self.length[source] :] = -1
-            self._rows.pop(source, None)
-        return Move(source, target, swap)
 
     def append(self, sequence: int, token: int) -> None:
         """One more token that will be computed."""

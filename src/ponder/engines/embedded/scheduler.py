@@ -29,8 +29,6 @@ ALONE = 256
 """The same where nobody writes: no more, for a step cannot be interrupted."""
 ROWS = 64
 """Rows of logits a step may keep for scoring, beside one for each call that writes."""
-MOVES = 4
-"""Sequences moved in a step at most: each takes as long as a few tokens."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,18 +50,13 @@ class Scheduler:
     A call whose prefix another call is just reading waits for that one and forks from it.
     """
 
-    def __init__(self, context: Context, free: Callable[[], None], *, gathers: bool = False) -> None:
-        """`free` gives the model back; called once, from the thread, when it ends.
-
-        `gathers`: a gap between the sequences in a step costs more than to move one of them. The context's last
-        sequence is then kept free for it.
-        """
+    def __init__(self, context: Context, free: Callable[[], None]) -> None:
+        """`free` gives the model back; called once, from the thread, when it ends."""
         self.stats = Stats()
         self._context = context
         self._free = free
-        self._gathers = gathers
         self._batch = Batch(context.n_batch)
-        self._cells = Cells(context.n_seq_max - gathers, context.n_ctx_seq)
+        self._cells = Cells(context.n_seq_max, context.n_ctx_seq)
         self._waiting: deque[Call] = deque()
         self._live: list[_Live] = []
         self._wake = threading.Condition()
@@ -113,7 +106,7 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
-            while self._arrivals():
+            while self._gather():
                 try:
                     self._step()
                 except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
@@ -129,7 +122,7 @@ class Scheduler:
             self._waiting.clear()
             self._free()
 
-    def _arrivals(self) -> bool:
+    def _gather(self) -> bool:
         """Take in what arrived, and wait if there is nothing to do; False: the engine closes."""
         with self._wake:
             while not (self._closing or self._inbox or self._waiting or self._live):
@@ -142,8 +135,6 @@ class Scheduler:
         self._drop()
         self._admit()
         self._drop()  # a call for one token, whose logits were at hand, is done already
-        if self._gathers:
-            self._gather()
         planned = self._plan()
         if not planned:
             return
@@ -170,23 +161,6 @@ class Scheduler:
             live.done |= not live.tokens
         stats.sampling_seconds += time.perf_counter() - began
         self._drop()
-
-    def _gather(self) -> None:
-        """Move sequences next to each other, a few in a step."""
-        copy, spare = self._context.seq_cp, self._cells.sequences
-        for _ in range(MOVES):
-            move = self._cells.gather()
-            if move is None:
-                return
-            if move.swap:
-                copy(move.target, spare)
-            copy(move.source, move.target)
-            if move.swap:
-                copy(spare, move.source)
-            self.stats.moves += 1
-            for live in self._live:
-                if live.sequence == move.source:
-                    live.sequence = move.target
 
     def _plan(self) -> list[tuple[_Live, int, int]]:
         """Fill the batch; which calls read how many tokens in it, and take how many rows.
@@ -287,14 +261,12 @@ class Scheduler:
 
         Only now are they answered: whoever goes on from a segment finds it in the cache and in the counters.
         """
-        ended = [live for live in self._live if live.done or live.call.abandoned]
-        if not ended:
-            return
-        self._live = [live for live in self._live if live not in ended]
-        for live in ended:
-            self._cells.release(live.sequence)
-        for live in ended:
-            live.call.finish()
+        for live in self._live:
+            if live.done or live.call.abandoned:
+                live.done = True
+                self._cells.release(live.sequence)
+                live.call.finish()
+        self._live = [live for live in self._live if not live.done]
 
     def _fail(self, error: Exception) -> None:
         """A step failed: so do the calls in it, and the cache, whose state is unknown, is emptied."""
