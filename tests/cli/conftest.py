@@ -1,6 +1,7 @@
 """The real command, in a process and a home of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,11 @@ from pathlib import Path
 import pytest
 
 COMMAND = str(Path(sys.executable).with_name("ponder"))
+
+
+def as_a_shell_starts_it():
+    """A shell's background jobs, of which these tests may be one, ignore Ctrl-C; and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Cli:
@@ -43,6 +49,7 @@ class Cli:
             cwd=self.folder,
             env=self.env,
             text=True,
+            preexec_fn=as_a_shell_starts_it if sys.platform != "win32" else None,
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more,
         )
 

@@ -4,7 +4,6 @@ import io
 import os
 import signal
 import sys
-import time
 
 import pytest
 from rich.console import Console
@@ -51,7 +50,6 @@ def test_a_person_is_asked_first(ponder, words):
 def test_a_person_may_leave_at_the_question(ponder):
     person, process = on_a_terminal(ponder, "pull", "smollm2")
     read_until(person, "Go on?")
-    time.sleep(0.5)  # a person reads first; in the prompt's first instant an interrupt can go astray
     process.send_signal(signal.SIGINT)
     read_until(person, "Stopped.")
     assert process.wait(30) == 130
