@@ -11,9 +11,9 @@ import pytest
 COMMAND = str(Path(sys.executable).with_name("ponder"))
 
 
-def as_a_shell_starts_it():
-    """A shell's background jobs, of which these tests may be one, ignore Ctrl-C; and so would their children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background jobs ignore Ctrl-C, and so do their children; `ponder` is to be started as in front.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Cli:
@@ -49,7 +49,6 @@ class Cli:
             cwd=self.folder,
             env=self.env,
             text=True,
-            preexec_fn=as_a_shell_starts_it if sys.platform != "win32" else None,
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more,
         )
 
