@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ponder.engines.embedded.cells import Cells
 
-CONTEXT = 12
+CONTEXT, SEQUENCES = 12, 4
 PREFIXES = st.lists(st.integers(0, 2), min_size=1, max_size=CONTEXT - 2)
 
 
@@ -28,15 +28,15 @@ class Obvious(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.cells = Cells(3, CONTEXT)
-        self.held = [[] for _ in range(3)]
+        self.cells = Cells(SEQUENCES, CONTEXT)
+        self.held = [[] for _ in range(SEQUENCES)]
         self.planned = {}
         self.ever = set()  # every prefix computed
         self.marks = {}  # a prefix -> the logits after it, once kept
         self.waited = None
 
     def free(self):
-        return [s for s in range(3) if s not in self.planned]
+        return [s for s in range(SEQUENCES) if s not in self.planned]
 
     @precondition(lambda self: self.free())
     @rule(tokens=PREFIXES, wanted=st.none() | st.integers(0, CONTEXT - 3))
@@ -93,11 +93,29 @@ class Obvious(RuleBasedStateMachine):
         del self.planned[sequence]
         self.cells.release(sequence)
 
+    @precondition(lambda self: len(self.planned) > 1)
+    @rule()
+    def gather(self):
+        move = self.cells.gather()
+        places = sorted(self.planned)
+        assert (move is None) == (places[-1] - places[0] < len(places))
+        if move is None:
+            return
+        assert move.source in self.planned
+        assert move.target in self.free()
+        held = self.held[move.source], self.held[move.target]
+        if not move.swap:
+            others = [other for s, other in enumerate(self.held) if s != move.target]
+            assert any(other[: len(held[1])] == held[1] for other in others), "only this one held it"
+        self.held[move.target] = list(held[0])
+        self.held[move.source] = list(held[1 if move.swap else 0])
+        self.planned[move.target] = self.planned.pop(move.source)
+
     @rule()
     def lose(self):
         if len(self.ever) > 60:  # now and then a step fails and all is lost
             self.cells.clear()
-            self.held = [[] for _ in range(3)]
+            self.held = [[] for _ in range(SEQUENCES)]
             self.planned.clear()
             self.ever.clear()
             self.cells._lost.clear()
@@ -147,6 +165,22 @@ def test_what_others_hold_too_goes_first_then_the_least_recently_used():
     cells.release(other.target)  # cancelled before it read anything: it holds 1, 2 like the first one
     assert reading(cells, [5, 5]).target == other.target
     assert reading(cells, [6, 6]).target == old.target
+
+
+def test_calls_are_gathered_without_losing_what_lies_between_them():
+    cells = Cells(6, 16)
+    forks = [cells.fork(ids([i, i])) for i in range(5)]
+    for fork in forks:
+        cells.read(fork.target, 2)
+    for fork in forks[1], forks[3]:
+        cells.release(fork.target)
+    moves = []
+    while move := cells.gather():
+        moves.append(move)
+    pinned = np.flatnonzero(cells.pinned)
+    assert pinned[-1] - pinned[0] == 2
+    assert len(moves) == 1  # 0, 2, 4 become 2, 3, 4
+    assert all(cells.shared(ids([i, i])).max() == 2 for i in range(5))
 
 
 def test_a_full_cache_says_so():

@@ -1,18 +1,21 @@
 """The embedded engine with a real model: SmolLM2-135M."""
 
 import itertools
+import json
 import math
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import numpy as np
 import pytest
 
-from ponder.core.calls import Sampling
+from ponder.core.calls import Sampling, SwitchPenalty
 from ponder.core.errors import (
     ContextOverflow,
     EngineClosed,
@@ -23,6 +26,7 @@ from ponder.core.errors import (
 )
 from ponder.core.prefix import Prefix, Prompt, Segment
 from ponder.core.problem import Message
+from ponder.engines.embedded import call
 from ponder.engines.laws import check_engine
 from ponder.engines.llama_cpp import LlamaCpp
 
@@ -66,16 +70,16 @@ def ask(text, system=None):
     return Prefix(Prompt((*turns, Message("user", text))))
 
 
-async def together(*calls):
+async def together(*jobs):
     """The results of calls made side by side, in order."""
-    results = [None] * len(calls)
+    results = [None] * len(jobs)
 
-    async def one(i, call):
-        results[i] = await call
+    async def one(i, job):
+        results[i] = await job
 
     async with anyio.create_task_group() as group:
-        for i, call in enumerate(calls):
-            group.start_soon(one, i, call)
+        for i, job in enumerate(jobs):
+            group.start_soon(one, i, job)
     return results
 
 
@@ -90,7 +94,7 @@ STORY = ask("Tell me a story about a cat who sails to an island, and what it fin
 async def test_the_laws(smollm2, anyio_backend):
     engine = LlamaCpp(smollm2, context=CONTEXT, sequences=SEQUENCES)
     report = await check_engine(engine, tokens=8, exact=False, close=True)
-    assert not [line for line in report if line.startswith("skipped") and "embeddings" not in line]
+    assert not [line for line in report if line.startswith("skipped")]
 
 
 async def test_sixteen_samples_read_their_prompt_once(fresh):
@@ -124,6 +128,24 @@ async def test_a_tree_reads_nothing_twice(fresh):
         paths = [p for p in grown if not p.done][:2] or [STORY]
     assert fresh.stats.reread == 0
     assert fresh.stats.prefilled + fresh.stats.decoded <= n + written
+
+
+async def test_who_is_left_moves_together_and_loses_nothing(fresh):
+    """Eight samples end one after the other; llama.cpp computes neighbours in one pass."""
+    lengths = (40, 4, 28, 8, 32, 12, 36, 16)
+    hows = [Sampling(n, min_tokens=n, temperature=1.0, seed=i) for i, n in enumerate(lengths)]
+    segments = await together(*(fresh.extend(STORY, how) for how in hows))
+    assert fresh.stats.moves > 0  # how many, the order in which they began decides
+    assert [len(s.token_ids) for s in segments] == list(lengths)
+    assert fresh.stats.prefilled == fresh.count(STORY)
+    how = Sampling(1, temperature=0, logprobs=0)
+    moved = [await fresh.extend(STORY + segment, how) for segment in segments]
+    assert sum(m.usage.prompt - m.usage.cached for m in moved) == len(moved)  # the last token of each
+    for segment, held in list(zip(segments, moved, strict=True))[::3]:
+        wiped(fresh)
+        read = await fresh.extend(STORY + segment, how)
+        assert read.usage.cached == 0
+        assert read.logprobs == pytest.approx(held.logprobs, abs=0.25)  # read and written they differ by 0.1
 
 
 async def test_what_a_strategy_writes_is_read_and_the_rest_is_not(fresh):
@@ -271,53 +293,111 @@ async def test_logprobs_are_the_models_own(engine):
     assert sum(whole[-10:]) > sum(whole[:10])  # what repeats is likely
 
 
-async def test_characters_of_several_tokens_come_whole(engine):
+async def test_certainty_is_the_divergence_from_uniform(engine):
+    """KL(uniform || p) over the whole vocabulary, whatever is drawn."""
+    size = engine._vocabulary.size
+    whole = Sampling(4, temperature=1.0, top_k=5, seed=2, logprobs=size, certainty=True)
+    segment = await engine.extend(STORY, whole)
+    assert [len(top) for top in segment.top_logprobs] == [size] * len(segment.token_ids)
+    for told, top in zip(segment.certainty, segment.top_logprobs, strict=True):
+        assert told == pytest.approx(-sum(p for _, p in top) / size - math.log(size), rel=1e-4)
+    assert (await engine.extend(STORY, Sampling(2))).certainty is None
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 99},
+        "tags": {"type": "array", "items": {"enum": ["red", "grün", "青"]}, "minItems": 1, "maxItems": 2},
+    },
+    "required": ["name", "age", "tags"],
+    "additionalProperties": False,
+}
+
+
+async def test_a_grammar_is_followed_whatever_the_chance(engine):
+    """At a high temperature a small model writes anything; with a grammar it writes what the schema allows."""
+    how = [Sampling(120, temperature=1.5, seed=i, grammar=json.dumps(SCHEMA), logprobs=0) for i in range(4)]
+    segments = await together(*(engine.extend(STORY, h) for h in how))
+    for segment in segments:
+        assert segment.finish == "eos"
+        told = json.loads(segment.text)
+        assert set(told) == {"name", "age", "tags"}
+        assert 0 <= told["age"] <= 99
+        assert len(told["name"]) <= 12
+        assert set(told["tags"]) <= {"red", "grün", "青"}
+    assert len({segment.text for segment in segments}) > 1
+    cut = await engine.extend(STORY, Sampling(3, grammar=json.dumps(SCHEMA)))
+    assert cut.finish == "length"
+    for refused in ("[", '{"type": 3}'):
+        with pytest.raises(UsageError, match="schema"):
+            await engine.extend(STORY, Sampling(4, grammar=refused))
+
+
+async def test_a_penalty_holds_for_a_thought_and_begins_anew_with_it(engine, monkeypatch):
+    """Which logits are penalised at each token, held against the definition."""
+    switch, other = engine.encode(" Alternatively")[0], engine.encode(" the")[0]
+    written = [other, other, other, switch, other, switch, other, other, other]
+    seen = []
+    processed = call.Sampler._processed
+
+    def watched(self, row, drawn):
+        logits = processed(self, row, drawn)
+        seen.append(float(row[switch] - logits[switch]))
+        forced = np.full_like(logits, -np.inf)
+        forced[written[drawn]] = 0
+        return forced
+
+    monkeypatch.setattr(call.Sampler, "_processed", watched)
+    penalty = SwitchPenalty((switch,), alpha=3.0, beta=3, since=1)
+    segment = await engine.extend(STORY, Sampling(len(written), switch_penalty=penalty))
+    assert list(segment.token_ids) == written
+    # The prefix holds one token of the thought: two more are within beta. A switch is its thought's first token.
+    assert seen == pytest.approx([3, 3, 0, 0, 3, 3, 3, 3, 0], abs=1e-4)
+
+
+async def test_embeddings_tell_meanings_apart(engine):
+    """They run between the steps of the calls, and disturb none of them."""
+    segment, vectors, alone = await together(
+        engine.extend(STORY, Sampling(20, min_tokens=20, temperature=0)),
+        engine.embed(["The cat sleeps.", "A kitten is asleep.", "Inflation rose by 3 percent in May."]),
+        engine.embed(["The cat sleeps."]),
+    )
+    assert segment.usage.completion == 20
+
+    def alike(one, two):
+        return np.dot(one, two) / np.linalg.norm(one) / np.linalg.norm(two)
+
+    cat, kitten, prices = vectors
+    assert alike(cat, kitten) > alike(cat, prices)
+    assert alone[0] == pytest.approx(cat, abs=1e-5)
+    assert await engine.embed([]) == []
+    with pytest.raises(ContextOverflow, match="embeds"):
+        await engine.embed(["word " * 3000])
+    with pytest.raises(UsageError, match="empty"):
+        await engine.embed([""])
+
+
+async def test_characters_of_several_tokens_come_whole(engine, monkeypatch):
     emoji = engine.encode("😀")
-    assert len(emoji) > 1
-    deltas = []
-    path = ask("Repeat") + Segment("ok", sampled=False)
-    text = ""
-    for k in range(1, len(emoji) + 1):  # let the model write exactly these tokens
-        segment = None
-        for limit in (k,):
-            forced = Forced(emoji)
-            segment = await forced.extend(engine, path, limit, deltas)
-        text = segment.text
-        assert segment.token_ids == emoji[:k]
-        assert segment.text == spelled(engine, segment)
-        assert segment.ends[-1] == len(segment.text)
-    assert text == "😀"
-    assert segment.ends == (1,) * len(emoji)
-    assert "".join(d.text for d in deltas[-len(emoji) :]) == "😀"
+    assert len(emoji) > 2
+    draw = call.Sampler.draw
 
+    def forced(self, row, drawn):
+        return draw(self, row, drawn)._replace(token=emoji[drawn])
 
-class Forced:
-    """Makes the model write given tokens: one call each would cut characters, so one bias serves them all."""
-
-    def __init__(self, ids):
-        self.ids = ids
-
-    async def extend(self, engine, path, limit, deltas):
-        turn = iter(self.ids)
-        vocabulary = engine._vocabulary
-        plain = vocabulary.held_off
-
-        class Told:
-            def __getattr__(self, name):
-                return getattr(vocabulary, name)
-
-        from ponder.engines.embedded import call as calls
-
-        class Writes(calls.Sampler):
-            def draw(self, row, drawn):
-                return super().draw(row, drawn)._replace(token=next(turn))
-
-        original, calls.Sampler = calls.Sampler, Writes
-        try:
-            return await engine.extend(path, Sampling(limit, seed=0), deltas.append)
-        finally:
-            calls.Sampler = original
-            assert plain
+    monkeypatch.setattr(call.Sampler, "draw", forced)
+    for most in range(1, len(emoji) + 1):
+        deltas = []
+        segment = await engine.extend(STORY, Sampling(most), deltas.append)
+        assert segment.token_ids == emoji[:most]
+        assert segment.text == spelled(engine, segment) == "".join(delta.text for delta in deltas)
+        assert segment.text == ("😀" if most == len(emoji) else "\ufffd")
+        assert segment.ends == (1,) * most
+    stopped = await engine.extend(STORY, Sampling(len(emoji), stop=("😀",)))
+    assert stopped.stopped_by == "😀"
+    assert (STORY + stopped).before_stop == STORY
 
 
 async def test_no_message_can_write_control_tokens(engine):
@@ -360,8 +440,10 @@ async def test_what_makes_no_sense_is_refused(engine):
     for how in (Sampling(4, stop_ids=(10**6,)), Sampling(4, logit_bias={3: float("nan")})):
         with pytest.raises(UsageError):
             await engine.extend(STORY, how)
-    with pytest.raises(Unsupported, match="grammar"):
-        await engine.extend(STORY, Sampling(4, grammar="{}"))
+    with pytest.raises(Unsupported, match="depth"):
+        await engine.extend(STORY, Sampling(4, depth=2))
+    with pytest.raises(UsageError, match="no token"):
+        await engine.extend(STORY, Sampling(4, switch_penalty=SwitchPenalty((10**6,))))
     with pytest.raises(UsageError, match="empty"):
         await engine.extend(Prefix(Prompt()), Sampling(4))
     picture = Prefix(Prompt((Message("user", ({"type": "image_url", "image_url": {}},)),)))
@@ -412,9 +494,9 @@ async def test_a_closed_engine(smollm2):
     assert len(closed) == 4
     assert len({id(error) for error in closed}) == 4
     engine.close()
-    for call in (engine.count, lambda p: engine.encode("a")):
+    for ask_it in (engine.count, lambda p: engine.encode("a")):
         with pytest.raises(EngineClosed):
-            call(STORY)
+            ask_it(STORY)
     for coroutine in (engine.extend(STORY, Sampling(1)), engine.logprobs(STORY, "a")):
         with pytest.raises(EngineClosed):
             await coroutine
@@ -431,6 +513,50 @@ def test_files_that_are_no_models(tmp_path, smollm2):
     for path, said in ((cut, "cut short"), (text, "not a GGUF"), (tmp_path / "none.gguf", "cannot be read")):
         with pytest.raises(ModelFileError, match=said):
             LlamaCpp(path)
+
+
+def resident():
+    """Bytes of memory this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell")
+@pytest.mark.timeout(400)
+def test_ten_thousand_calls_leave_the_memory_as_it_was(smollm2):
+    """Answered, cancelled, refused and failing ones."""
+    engine = LlamaCpp(smollm2, context=256, sequences=32)
+
+    async def one(i):
+        prefix = Prefix(Prompt(raw=f"{i} is"))
+        if i % 10 == 0:
+            with anyio.move_on_after(0.01):
+                await engine.extend(prefix, Sampling(20, min_tokens=20))
+        elif i % 11 == 0:
+            with pytest.raises(UsageError):
+                await engine.extend(prefix, Sampling(1, stop_ids=(10**6,)))
+        else:
+            await engine.extend(prefix, Sampling(1, logprobs=2, certainty=True))
+
+    async def some(begin, end):
+        turns = iter(range(begin, end))
+
+        async def work():
+            for i in turns:
+                await one(i)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(64):
+                group.start_soon(work)
+
+    anyio.run(some, 0, 2000)
+    before = resident()
+    anyio.run(some, 2000, 10000)
+    grown = resident() - before
+    steps = engine.stats.steps
+    engine.close()
+    assert steps > 300
+    assert grown < 4 << 20, f"{grown / 1e6:.1f} MB more after 8,000 calls"
 
 
 def test_a_loop_that_is_gone_holds_up_nobody(engine):
@@ -465,7 +591,7 @@ def test_many_loops_in_many_threads(engine):
 
 SCRIPT = """
 import os, sys, anyio, warnings
-from ponder.core.calls import Sampling
+from ponder.core.calls import Sampling, SwitchPenalty
 from ponder.core.errors import EngineError
 from ponder.core.prefix import Prefix, Prompt
 from ponder.engines.llama_cpp import LlamaCpp

@@ -13,6 +13,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchPenalty:
+    """The thought-switching penalty of TIP (arXiv 2501.18585, section 4).
+
+    While the current thought is shorter than `beta` tokens, `alpha` is taken off the logits of the tokens that
+    begin a switch. A switch token begins a new thought, and is its first token.
+
+    Args:
+        tokens: ids that begin a switch of thought.
+        alpha: nats.
+        beta: tokens.
+        since: tokens of the current thought that the prefix holds already.
+
+    """
+
+    tokens: tuple[int, ...]
+    alpha: float = 3.0
+    beta: int = 600
+    since: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what makes no sense."""
+        if not 0 <= self.alpha < float("inf") or self.beta < 0 or self.since < 0:
+            raise UsageError("A switch penalty needs a finite alpha, and alpha, beta and since of 0 or more.")
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How to continue a prefix.
 
@@ -25,12 +51,15 @@ class Sampling:
         stop_ids: token ids that end the segment like a stop string, and that `min_tokens` suppresses
             (stop strings it does not suppress).
         min_tokens: this many tokens come before end-of-text or a stop id may.
-        logit_bias: added to the logits of these token ids, in nats, throughout the call.
+        logit_bias: added to the logits of these token ids, in nats, throughout the call; -inf forbids a token.
+        switch_penalty: taken off the logits of some tokens for a while, on top of `logit_bias`.
         seed: the same seed and prefix give the same tokens, on an engine that is deterministic.
         logprobs: None records nothing, 0 the sampled tokens' log-probabilities, k > 0 also the k likeliest
             tokens'. Always of the model's own distribution: temperature 1, no bias, no truncation.
             An engine that cannot tell leaves them out.
-        grammar: a JSON schema that the text must follow.
+        certainty: record each token's self-certainty, where the engine can (see `Segment`).
+        grammar: a JSON schema, as JSON, that the text must follow. The text ends where it is complete, so there
+            is no `min_tokens` beside it; `max_tokens` may cut it off.
         depth: recurrence, for models that think in depth.
 
     """
@@ -44,8 +73,10 @@ class Sampling:
     stop_ids: tuple[int, ...] = ()
     min_tokens: int = 0
     logit_bias: Mapping[int, float] = field(default_factory=dict, hash=False)
+    switch_penalty: SwitchPenalty | None = None
     seed: int | None = None
     logprobs: int | None = None
+    certainty: bool = False
     grammar: str | None = None
     depth: int | None = None
 
@@ -60,6 +91,8 @@ class Sampling:
         stop: object = self.stop  # callers without a type checker pass a bare string
         if not isinstance(stop, tuple) or "" in stop:
             raise UsageError("stop takes a tuple of non-empty strings, for example stop=('\\n\\n',).")
+        if self.grammar is not None and self.min_tokens:
+            raise UsageError("A text with a grammar ends where it is complete. Leave min_tokens out.")
 
 
 @dataclass(frozen=True, slots=True)

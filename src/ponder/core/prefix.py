@@ -38,6 +38,8 @@ class Segment:
         stopped_by: the stop string found, or the text of the stop id.
         logprobs: per token, of the model's own distribution; in nats.
         top_logprobs: per token, the likeliest ids with theirs, likeliest first.
+        certainty: per token, how far the model's own distribution was from uniform: KL(uniform || p) over the
+            whole vocabulary, in nats (arXiv 2502.18581, section 3); the mean over tokens is the self-certainty.
         payload: the message as the server returned it: tool calls, refusal, separate reasoning.
         place: where in the program it was drawn ("0.2.3"); the trace's name for it.
 
@@ -52,6 +54,7 @@ class Segment:
     stopped_by: str | None = None
     logprobs: tuple[float, ...] | None = None
     top_logprobs: tuple[tuple[tuple[int, float], ...], ...] | None = None
+    certainty: tuple[float, ...] | None = None
     payload: Message | None = None
     place: str = ""
 
@@ -163,6 +166,7 @@ def _keep(segment: Segment, n: int, text: str) -> Segment:
         ends=segment.ends[:n] if segment.ends is not None else None,
         logprobs=segment.logprobs[:n] if segment.logprobs is not None else None,
         top_logprobs=segment.top_logprobs[:n] if segment.top_logprobs is not None else None,
+        certainty=segment.certainty[:n] if segment.certainty is not None else None,
         finish="length",
         stopped_by=None,
     )

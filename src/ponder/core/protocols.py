@@ -36,6 +36,8 @@ Ability = Literal[
     "logprobs",  # of the sampled tokens
     "top_logprobs",  # of the likeliest tokens
     "logit_bias",
+    "switch_penalty",
+    "certainty",  # self-certainty, over the whole vocabulary
     "seed",  # the same seed gives the same text
     "stop_ids",  # stops at token ids, and min_tokens holds them off
     "grammar",

@@ -172,6 +172,17 @@ class Bench:
             check("logprobs", told is None, "nothing was asked to be recorded")
         elif "logprobs" in self.can:
             check("logprobs", told is not None and len(told) == usage.completion, "one for each token")
+        certainty = segment.certainty
+        if not how.certainty:
+            check("certainty", certainty is None, "nothing was asked to be recorded")
+        elif "certainty" in self.can:
+            check(
+                "certainty",
+                certainty is not None and len(certainty) == usage.completion,
+                "one for each token",
+            )
+        if certainty is not None:
+            check("certainty", all(c >= -SLACK for c in certainty), "a divergence is never negative")
         if told is not None:
             check("logprobs", all(p <= SLACK for p in told), "log-probabilities are at most 0")
 

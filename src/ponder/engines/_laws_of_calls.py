@@ -22,7 +22,12 @@ _PATIENCE = 10.0
 
 @law("abilities")
 async def abilities(bench: Bench) -> None:
-    for ability, other in (("stoppable", "streams"), ("top_logprobs", "logprobs"), ("stop_ids", "token_ids")):
+    for ability, other in (
+        ("stoppable", "streams"),
+        ("top_logprobs", "logprobs"),
+        ("stop_ids", "token_ids"),
+        ("switch_penalty", "token_ids"),
+    ):
         fits = ability not in bench.can or other in bench.can
         bench.hold(fits, f"{ability!r} needs {other!r}", can=sorted(bench.can))
     bench.hold(bool(bench.engine.capabilities.name), "an engine has a name")

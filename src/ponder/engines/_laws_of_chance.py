@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ponder.core.calls import SwitchPenalty
+from ponder.core.errors import UsageError
 from ponder.core.protocols import ContinuationScores, Embeds, Tokenizes
 from ponder.engines._bench import SLACK, Bench, Skip, law
 
@@ -117,6 +121,65 @@ async def logit_bias(bench: Bench) -> None:
         segment = await bench.draw(prefix, logit_bias=banned)
         said = set(banned) & set(segment.token_ids or ())
         bench.hold(not said, "-100 bans a token", banned=sorted(banned), segment=segment)
+
+
+@law("switch_penalty", "switch_penalty", "token_ids")
+async def switch_penalty(bench: Bench) -> None:
+    for prefix, base in bench.bases:
+        ids = base.token_ids or ()
+        for at in (0, len(ids) // 2):
+            held_off = SwitchPenalty((ids[at],), alpha=100.0, beta=at + 1)
+            segment = await bench.draw(prefix, switch_penalty=held_off)
+            early = (segment.token_ids or ())[: at + 1]
+            bench.hold(
+                ids[at] not in early, "a large penalty holds a switch off for beta tokens", segment=segment
+            )
+            if not bench.same:
+                continue
+            for free in (replace(held_off, beta=0), replace(held_off, alpha=0.0)):
+                again = await bench.draw(prefix, switch_penalty=free)
+                bench.hold(again.text == base.text, "without a window a penalty changes nothing", of=free)
+            late = await bench.draw(prefix, switch_penalty=replace(held_off, since=at + 1))
+            until = ids.index(ids[at]) + 1  # where the first switch begins a window
+            alike = (late.token_ids or ())[:until] == ids[:until]
+            bench.hold(alike, "beyond its window a penalty changes nothing", late=late, base=base)
+            if at and ids[at] != ids[0] and ids[0] not in ids[1:]:
+                # The first token is a switch, too: the window begins anew with it, and ends a token later.
+                both = SwitchPenalty((ids[0], ids[at]), alpha=100.0, beta=at + 1, since=at + 1)
+                segment = await bench.draw(prefix, switch_penalty=both)
+                bench.hold(
+                    ids[at] not in (segment.token_ids or ())[1 : at + 1],
+                    "a switch begins a window",
+                    segment=segment,
+                )
+
+
+@law("certainty", "certainty")
+async def certainty(bench: Bench) -> None:
+    for prefix, base in bench.bases:
+        segment = await bench.draw(prefix, certainty=True)
+        if bench.same:
+            bench.hold(segment.text == base.text, "to record changes nothing", segment=segment, base=base)
+        mean = sum(segment.certainty or ()) / max(1, segment.usage.completion)
+        bench.hold(mean > 0.1, "no model of language is all but uniform", mean=mean)
+
+
+@law("grammar", "grammar")
+async def grammar(bench: Bench) -> None:
+    colours = ["red", "green", "blue"]
+    schema = json.dumps({"enum": colours})
+    said: set[str] = set()
+    for (prefix, _), chance in itertools.product(bench.bases, (0.0, 1.5)):
+        segment = await bench.draw(prefix, grammar=schema, temperature=chance)
+        fits = segment.finish == "eos" and json.loads(segment.text) in colours
+        bench.hold(fits, "the text follows the schema, and ends where it is complete", segment=segment)
+        said.add(segment.text)
+    for schema in ("{", '{"type": "no such type"}'):
+        try:
+            segment = await bench.draw(bench.bases[0][0], grammar=schema)
+        except UsageError:
+            continue
+        bench.hold(False, "what is no schema is refused with UsageError", schema=schema, segment=segment)
 
 
 @law("scores", "scores")

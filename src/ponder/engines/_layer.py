@@ -91,6 +91,7 @@ def _cut(segment: Segment, n: int) -> Segment:
         stopped_by=None,
         logprobs=segment.logprobs[:n] if segment.logprobs is not None else None,
         top_logprobs=segment.top_logprobs[:n] if segment.top_logprobs is not None else None,
+        certainty=segment.certainty[:n] if segment.certainty is not None else None,
     )
 
 

@@ -30,6 +30,13 @@ class Writing:
     ) -> None:
         self._language, self._texts, self._can = language, language.texts, can
         self._sampling = sampling if "logit_bias" in can else replace(sampling, logit_bias={})
+        penalty = sampling.switch_penalty if "switch_penalty" in can else None
+        self._penalty = penalty
+        if penalty:
+            bias = dict(self._sampling.logit_bias)
+            bias.update((i, bias.get(i, 0.0) - penalty.alpha) for i in penalty.tokens)
+            self._penalised = replace(self._sampling, logit_bias=bias)
+            self._thought = penalty.since
         self._prefix, self._rng = prefix, rng
         self._stop_ids = frozenset(sampling.stop_ids if "stop_ids" in self._can else ()) - {EOS}
         self._held = self._stop_ids | {EOS}
@@ -50,6 +57,8 @@ class Writing:
         if self._sampling.logprobs:
             self._tops.append(self._node.ranked[: self._sampling.logprobs])
         self._node = node
+        if self._penalty:
+            self._thought = 1 if i in self._penalty.tokens else self._thought + 1
         token = self._texts[i]
         before = len(self._text)
         self._text += token
@@ -81,14 +90,17 @@ class Writing:
     def _next(self) -> tuple[int, Node]:
         """The token, and where it leads. On script; else as the script goes on beyond; else the end."""
         held = self._held if len(self.ids) < self._hold else ()
-        i = pick(self._node, self._sampling, held, self._rng)
+        sampling = self._sampling
+        if self._penalty and self._thought < self._penalty.beta:
+            sampling = self._penalised
+        i = pick(self._node, sampling, held, self._rng)
         if i is not None:
             return i, self._node.next[i]
         beyond = self._language.beyond(self._prefix, tuple(self.ids))
-        i = pick(beyond, self._sampling, {*held, EOS}, self._rng)
+        i = pick(beyond, sampling, {*held, EOS}, self._rng)
         if i is not None:
             return i, beyond.next[i]
-        if not held and self._sampling.logit_bias.get(EOS, 0.0) > BAN:
+        if not held and sampling.logit_bias.get(EOS, 0.0) > BAN:
             return EOS, self._node
         return self._language.filler, beyond
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import weakref
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from ponder.core.errors import ContextOverflow, EngineError, ModelFileError, Unsupported
+from ponder.core.errors import ContextOverflow, EngineError, ModelFileError, Unsupported, UsageError
 from ponder.core.protocols import Ability, Capabilities
-from ponder.engines._llama import BindingMismatch, Context, Model
+from ponder.engines._llama import MAX_SEQUENCES, BindingMismatch, Context, Model
 from ponder.engines.embedded.call import Scoring, Writing
-from ponder.engines.embedded.memory import layout
+from ponder.engines.embedded.embedder import Embedder
+from ponder.engines.embedded.grammar import Grammars
+from ponder.engines.embedded.memory import layout, token_bytes
 from ponder.engines.embedded.scheduler import ROWS, Scheduler
 from ponder.engines.embedded.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ponder.core.calls import Sampling
     from ponder.core.prefix import Prefix, Segment
@@ -28,6 +31,11 @@ if TYPE_CHECKING:
     from ponder.engines.embedded.stats import Stats
 
 N_BATCH = 512
+EMBEDDED = 2048
+"""Tokens of a text to embed, at most: they are computed at once."""
+MOVABLE = 256 << 20
+"""Bytes of a sequence's cells up to which it is moved to close a gap. llama.cpp computes neighbouring sequences
+in one pass and makes another for each gap; a copy of 48 MB takes 7 ms, another pass of SmolLM2 twice that."""
 
 ABILITIES: frozenset[Ability] = frozenset(
     (
@@ -36,6 +44,10 @@ ABILITIES: frozenset[Ability] = frozenset(
         "logprobs",
         "top_logprobs",
         "logit_bias",
+        "switch_penalty",
+        "certainty",
+        "grammar",
+        "embeddings",
         "seed",
         "stop_ids",
         "scores",
@@ -52,6 +64,9 @@ class LlamaCpp:
     Calls from any number of tasks share each step of the model, and whatever prefixes they share is read once.
     What one call samples is its own, but the last digits of its logits depend on the calls beside it; so the
     same seed gives the same text only where the timing is the same. What was sampled is in `token_ids`.
+    With `deterministic` each step has the same shape, and a prefix and a seed give the same tokens and the same
+    log-probabilities to the last bit, whatever the timing and the neighbours: on one machine, with one number
+    of threads and of sequences.
 
     Args:
         path: a .gguf file.
@@ -62,7 +77,8 @@ class LlamaCpp:
         threads: of the processor; by default all that this process may use.
         flash_attn: compute attention the faster way, on most machines (see `embedded.tuning`).
         name: by default what the file says.
-        deterministic: not yet available.
+        deterministic: the same results whatever runs beside. A step then costs as if all `sequences` were in
+            use, and prompts are read 64 tokens at a time, one after the other.
 
     """
 
@@ -84,10 +100,6 @@ class LlamaCpp:
             EngineError: it cannot be loaded here, for example for lack of memory.
 
         """
-        if deterministic:
-            raise Unsupported(
-                "The embedded engine has no deterministic mode yet. Leave deterministic=True out."
-            )
         try:
             model = Model(path)
         except ValueError as error:
@@ -96,10 +108,13 @@ class LlamaCpp:
             raise EngineError(str(error)) from error
         try:
             n_ctx, n_seq = layout(model, context=context, sequences=sequences)
+            gathers = (
+                not deterministic and 1 < n_seq < MAX_SEQUENCES and n_ctx * token_bytes(model) <= MOVABLE
+            )
             cells = Context(
                 model,
-                n_ctx=n_ctx * n_seq,
-                n_seq_max=n_seq,
+                n_ctx=n_ctx * (n_seq + gathers),
+                n_seq_max=n_seq + gathers,
                 n_batch=N_BATCH,
                 n_ubatch=N_BATCH,
                 n_outputs_max=n_seq + ROWS,
@@ -116,17 +131,21 @@ class LlamaCpp:
             model.close()
             raise
         self.sequences = n_seq
-        self._context = cells.n_ctx_seq
+        self._context = cells.n_ctx_seq - deterministic
         self.capabilities = Capabilities(
             name or model.name or Path(path).stem, ABILITIES, self._context, self._vocabulary.fingerprint
         )
         vocabulary = self._vocabulary
+        self._grammars = Grammars(vocabulary)
 
         def free() -> None:
             vocabulary.close()
             model.close()
 
-        self._scheduler = Scheduler(cells, free)
+        self._embedder = Embedder(
+            model, most=min(cells.n_ctx_seq, EMBEDDED), threads=threads or _processors()
+        )
+        self._scheduler = Scheduler(cells, free, gathers=gathers, alike=deterministic)
         # At exit, and when nobody holds the engine any more; before the model's own finalizer, for it is younger.
         self._close = weakref.finalize(self, self._scheduler.close)
 
@@ -139,18 +158,21 @@ class LlamaCpp:
 
         Raises:
             ContextOverflow: the prefix alone fills the context.
-            Unsupported: the sampling asks for a grammar or a depth.
+            Unsupported: the sampling asks for a depth.
+            UsageError: a token that does not exist, a grammar that is none.
             EngineClosed: the engine is closed, or is being closed.
 
         """
-        if sampling.grammar is not None or sampling.depth is not None:
-            what = "grammar" if sampling.grammar is not None else "depth"
-            raise Unsupported(f"The embedded engine cannot follow a {what} yet. Leave {what}= out.")
+        if sampling.depth is not None:
+            raise Unsupported("llama.cpp has no models that think in depth. Leave depth= out.")
         await checkpoint_if_cancelled()  # the thread might else write before the task sees its cancellation
         self._scheduler.check()
         ids = self._vocabulary.ids(prefix)
         room = self._room(ids, 1)
-        call = Writing(self._vocabulary, ids, sampling, min(sampling.max_tokens, room), watch)
+        schema = sampling.grammar
+        grammar = None if schema is None else await to_thread.run_sync(self._grammars.grammar, schema)
+        limit, prompt = min(sampling.max_tokens, room), self._vocabulary.prompt(prefix)
+        call = Writing(self._vocabulary, ids, sampling, limit, watch, prompt, grammar)
         with self._abandoning(call):
             self._scheduler.submit(call)
             return await call.reply.wait()
@@ -166,10 +188,30 @@ class LlamaCpp:
         self._room(ids, len(following))
         if not following:
             return ()
-        call = Scoring(ids, following)
+        call = Scoring(ids, following, self._vocabulary.prompt(prefix))
         with self._abandoning(call):
             self._scheduler.submit(call)
             return await call.reply.wait()
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """The mean of each text's last hidden states. Special tokens are not recognised in them.
+
+        Raises:
+            UsageError: a text without a token, for a model that puts none in front.
+            ContextOverflow: a text longer than the context, or than 2,048 tokens.
+
+        """
+        self._scheduler.check()
+        read = [self._vocabulary.plain(text) for text in texts]
+        for ids in read:
+            if not ids:
+                raise UsageError("An empty text has no embedding. Leave it out.")
+            if len(ids) > self._embedder.most:
+                raise ContextOverflow(
+                    f"A text has {len(ids):,} tokens, and this engine embeds {self._embedder.most:,} at most. "
+                    "Cut it into parts."
+                )
+        return [await self._scheduler.run(partial(self._embedder.mean, ids)).wait() for ids in read]
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Ids of text inside a path: no begin-of-text, special tokens recognised."""

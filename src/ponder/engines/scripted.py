@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 
 Seconds = float | Callable[[Prefix, random.Random], float]
 
-_CANNOT: frozenset[Ability] = frozenset({"grammar", "depth", "embeddings"})
+_CANNOT: frozenset[Ability] = frozenset({"certainty", "grammar", "depth", "embeddings"})
 _ALL: frozenset[Ability] = frozenset(get_args(Ability)) - _CANNOT
 _NEEDS: tuple[tuple[Ability, Ability], ...] = (
     ("stoppable", "streams"),
     ("top_logprobs", "logprobs"),
     ("stop_ids", "token_ids"),
+    ("switch_penalty", "token_ids"),
 )
 _numbers = itertools.count()
 _BURST = 3  # tokens an engine that streams but cannot be stopped writes between two calls of `watch`

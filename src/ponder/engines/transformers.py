@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from ponder.core.errors import ContextOverflow, EngineClosed, Unsupported, UsageError
 from ponder.core.protocols import Ability, Capabilities
 from ponder.engines.embedded.call import Scoring, Writing
+from ponder.engines.embedded.grammar import Grammars
 from ponder.engines.embedded.scheduler import Scheduler
 from ponder.engines.embedded.vocabulary import Vocabulary
 
@@ -36,6 +37,9 @@ ABILITIES: frozenset[Ability] = frozenset(
         "logprobs",
         "top_logprobs",
         "logit_bias",
+        "switch_penalty",
+        "certainty",
+        "grammar",
         "seed",
         "stop_ids",
         "embeddings",
@@ -107,6 +111,7 @@ class Transformers:
         name = name or PurePath(config.name_or_path or model.config.name_or_path).name or config.model_type
         self.capabilities = Capabilities(name, ABILITIES, self._context, self._vocabulary.fingerprint)
         vocabulary = self._vocabulary
+        self._grammars = Grammars(vocabulary)
 
         def free() -> None:
             vocabulary.close()
@@ -166,18 +171,23 @@ class Transformers:
 
         Raises:
             ContextOverflow: the prefix alone fills the context.
-            Unsupported: the sampling asks for a grammar or a depth.
+            Unsupported: the sampling asks for a depth.
+            UsageError: a token that does not exist, a grammar that is none.
             EngineClosed: the engine is closed, or is being closed.
 
         """
-        if sampling.grammar is not None or sampling.depth is not None:
-            what = "grammar" if sampling.grammar is not None else "depth"
-            raise Unsupported(f"The transformers engine cannot follow a {what}. Leave {what}= out.")
+        if sampling.depth is not None:
+            raise Unsupported(
+                "The transformers engine knows no models that think in depth. Leave depth= out."
+            )
         await checkpoint_if_cancelled()  # the thread would write a token before the task noticed
         with self._open():
             ids = self._vocabulary.ids(prefix)
             room = self._room(ids, 1)
-            call = Writing(self._vocabulary, ids, sampling, min(sampling.max_tokens, room), watch)
+            schema = sampling.grammar
+            grammar = None if schema is None else await to_thread.run_sync(self._grammars.grammar, schema)
+            limit = min(sampling.max_tokens, room)
+            call = Writing(self._vocabulary, ids, sampling, limit, watch, grammar=grammar)
             with self._abandoning(call):
                 self._scheduler.submit(call)
                 return await call.reply.wait()

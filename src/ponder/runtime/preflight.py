@@ -41,6 +41,7 @@ def _spoken(abilities: Iterable[str]) -> str:
         "continue": "continue a partial answer",
         "logprobs": "give log-probabilities",
         "top_logprobs": "give the likeliest tokens' log-probabilities",
+        "certainty": "tell how certain each token was",
         "stop_ids": "stop at token ids",
         "token_ids": "take token ids",
     }

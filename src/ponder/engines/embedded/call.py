@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ponder.core.calls import Sampling
+    from ponder.engines.embedded.grammar import Grammar
     from ponder.engines.embedded.vocabulary import Vocabulary
 
 
 class Call(Protocol):
     """What the scheduler knows of a call: it reads `tokens` and takes the logits after some of them.
+
+    The first `prompt` of them are the prompt; what follows was written, by a model or a strategy.
 
     `wanted` is how many tokens come before the first logits it takes; it takes one row for each token from then
     on, or, where `wanted` is None, the row after the last one. Then it may name one more token to read. With
@@ -33,6 +36,7 @@ class Call(Protocol):
     """
 
     tokens: NDArray[np.int32]
+    prompt: int
     cached: int
 
     @property
@@ -65,9 +69,12 @@ class Writing:
         sampling: Sampling,
         limit: int,
         watch: Callable[[Delta], bool | None] | None,
+        prompt: int = 0,
+        grammar: Grammar | None = None,
     ) -> None:
         """`limit` tokens are sampled at most."""
         self.tokens = np.asarray(tokens, np.int32)
+        self.prompt = prompt
         self.cached = 0
         self.abandoned = False
         self.reply: Reply[Segment] = Reply()
@@ -75,11 +82,12 @@ class Writing:
         self._how = sampling
         self._limit = limit
         self._watch = watch
-        self._sampler = Sampler(sampling, vocabulary.held_off(sampling))
+        self._sampler = Sampler(sampling, vocabulary.held_off(sampling), grammar)
         self._written = Written(sampling.stop)
         self._ids: list[int] = []
         self._logprobs: list[float] = []
         self._top: list[tuple[tuple[int, float], ...]] = []
+        self._certainty: list[float] = []
         self._segment: Segment | None = None
         self._started = time.monotonic()
         self._lock = threading.Lock()
@@ -94,6 +102,8 @@ class Writing:
             if drawn.logprob is not None:
                 self._logprobs.append(drawn.logprob)
                 self._top.append(drawn.top)
+            if drawn.certainty is not None:
+                self._certainty.append(drawn.certainty)
             more, finish, stopped_by = self._write(drawn.token)
             if self._watch and self._watch(Delta(more, 1)) is False and finish is None:
                 finish = "cancelled"
@@ -146,6 +156,7 @@ class Writing:
             stopped_by=stopped_by,
             logprobs=None if recorded is None else tuple(self._logprobs),
             top_logprobs=tuple(self._top) if recorded else None,
+            certainty=tuple(self._certainty) if self._how.certainty else None,
         )
 
     def fail(self, error: Exception) -> None:
@@ -162,9 +173,10 @@ class Scoring:
 
     sampled = 0
 
-    def __init__(self, prefix: Sequence[int], continuation: Sequence[int]) -> None:
+    def __init__(self, prefix: Sequence[int], continuation: Sequence[int], prompt: int = 0) -> None:
         """Neither is empty."""
         self.tokens = np.asarray([*prefix, *continuation[:-1]], np.int32)
+        self.prompt = prompt
         self.wanted = len(prefix) - 1
         self.cached = 0
         self.abandoned = False

@@ -34,23 +34,40 @@ class Fork(NamedTuple):
     reread: int
 
 
+class Move(NamedTuple):
+    """A sequence in use goes from `source` to `target`; with `swap`, what `target` held goes to `source`."""
+
+    source: int
+    target: int
+    swap: bool
+
+
 class Cells:
     """The tokens of each sequence.
 
     A sequence is pinned while a call uses it. The first `length` of its tokens are computed; those up to
     `known` will be. A finished sequence stays until its place is needed: first go the empty ones, then those
     whose tokens others hold too, then the least recently used.
+
+    With a `block`, prompts are read in blocks of so many tokens and all after them token by token, and what is
+    shared was read in the same pieces as it would be without sharing (see `Scheduler`).
     """
 
-    def __init__(self, sequences: int, context: int) -> None:
+    def __init__(self, sequences: int, context: int, block: int = 0) -> None:
         self.tokens = np.full((sequences, context), -1, np.int32)
         self.length = np.zeros(sequences, np.int64)
         self.known = np.zeros(sequences, np.int64)
         self.pinned = np.zeros(sequences, np.bool_)
+        self._prompt = np.zeros(sequences, np.int64)
+        self._block = block
         self._used = np.zeros(sequences, np.int64)
         self._clock = 0
         self._rows: dict[int, tuple[int, NDArray[np.float32]]] = {}
         self._lost: deque[NDArray[np.int32]] = deque(maxlen=REMEMBERED)
+
+    @property
+    def sequences(self) -> int:
+        return self.pinned.size
 
     @property
     def free(self) -> int:
@@ -64,11 +81,11 @@ class Cells:
         firsts = np.where(same.all(axis=1), n, same.argmin(axis=1))
         return np.minimum(firsts, self.known)
 
-    def fork(self, tokens: NDArray[np.int32], limit: int | None = None) -> Fork | None:
+    def fork(self, tokens: NDArray[np.int32], limit: int | None = None, prompt: int = 0) -> Fork | None:
         """Pin a sequence for `tokens` and say what to copy into it; None: wait, a call is just reading more of it.
 
         At most `limit` tokens are shared, for the logits after all others are wanted; by default only those
-        after the last one are.
+        after the last one are. The first `prompt` tokens are the prompt.
 
         Raises:
             ValueError: every sequence is pinned.
@@ -78,20 +95,36 @@ class Cells:
             raise ValueError("Every sequence is in use.")
         n = tokens.size
         shared = self.shared(tokens)
-        ready = np.minimum(shared, self.length)
+        ready = self._alike(np.minimum(shared, self.length), prompt)
         source = int(ready.argmax())
         held = int(ready[source])
-        if min(int(shared.max()), n if limit is None else limit) > held:
+        if (
+            self._whole(min(int(self._alike(shared, prompt).max()), n if limit is None else limit), prompt)
+            > held
+        ):
             return None
         row = self._row(ready, n) if limit is None else None
         most = n - (row is None) if limit is None else limit
-        take = min(held, most)
+        take = self._whole(min(held, most), prompt)
         target = self._target(ready, take)
         if ready[target] >= take:
             source = target
         lost = max((_common(old, tokens) for old in self._lost), default=0)
         self._take(target, source, take, tokens)
+        self._prompt[target] = prompt
         return Fork(target, source, take, row, held - take, max(0, lost - held))
+
+    def _whole(self, count: int, prompt: int) -> int:
+        """As many of the first `count` tokens as make whole pieces: blocks of the prompt, and single tokens."""
+        return count - count % self._block if self._block and count < prompt else count
+
+    def _alike(self, shared: NDArray[np.int64], prompt: int) -> NDArray[np.int64]:
+        """Of the `shared` tokens of each sequence, as many as were read in the pieces in which they would be."""
+        if not self._block:
+            return shared
+        whole = np.minimum(shared, np.minimum(self._prompt, prompt))
+        same = (self._prompt == prompt) & (shared >= prompt)
+        return np.where(same, shared, whole - whole % self._block)
 
     def _row(self, ready: NDArray[np.int64], n: int) -> NDArray[np.float32] | None:
         """The logits after a prefix of `n` tokens, if some sequence holds it and them."""
@@ -115,6 +148,7 @@ class Cells:
     def _held_elsewhere(self, sequence: int) -> bool:
         n = int(self.length[sequence])
         ready = np.minimum(self.shared(self.tokens[sequence, :n]), self.length)
+        ready = self._alike(ready, int(self._prompt[sequence]))
         ready[sequence] = 0
         return bool(ready.max() >= n)
 
@@ -131,6 +165,32 @@ class Cells:
         self.tokens[target, : tokens.size] = tokens
         self.length[target], self.known[target] = take, tokens.size
         self.pinned[target] = True
+
+    def gather(self) -> Move | None:
+        """The next move that brings the pinned sequences nearer to one run without gaps; None: they are one.
+
+        The outermost of the smallest run goes to the gap at the largest. Nothing that only the gap held is lost.
+        """
+        pinned = np.flatnonzero(self.pinned)
+        runs = np.split(pinned, np.flatnonzero(np.diff(pinned) > 1) + 1)
+        if len(runs) < 2:
+            return None
+        small, large = min(runs, key=len), max(reversed(runs), key=len)  # of equal ones two different
+        after = small[0] > large[0]
+        source, target = int(small[-1] if after else small[0]), int(large[-1] + 1 if after else large[0] - 1)
+        swap = bool(self.length[target]) and not self._held_elsewhere(target)
+        both, turned = [source, target], [target, source]
+        for values in (self.tokens, self.length, self.known, self.pinned, self._used, self._prompt):
+            values[both] = values[turned]
+        rows = [self._rows.pop(sequence, None) for sequence in turned]
+        self._rows.update((s, row) for s, row in zip(both, rows, strict=True) if row is not None)
+        if not swap:  # what was moved is still there, too
+            self.tokens[source] = self.tokens[target]
+            self.length[source] = self.known[source] = self.length[target]
+            self.tokens[source, self.length[source] :] = -1
+            self._prompt[source] = self._prompt[target]
+            self._rows.pop(source, None)
+        return Move(source, target, swap)
 
     def append(self, sequence: int, token: int) -> None:
         """One more token that will be computed."""

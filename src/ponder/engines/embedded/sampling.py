@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ponder.core.calls import Sampling
+    from ponder.engines.embedded.grammar import Grammar
 
 Row = "NDArray[np.float32]"
 WIDTH = 12.0
@@ -20,11 +21,15 @@ BLOCK = 256
 
 
 class Drawn(NamedTuple):
-    """A token with its log-probability under the model's own distribution, and the likeliest tokens with theirs."""
+    """A token with its log-probability under the model's own distribution, and the likeliest tokens with theirs.
+
+    `certainty` is how far that distribution is from uniform, in nats.
+    """
 
     token: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    certainty: float | None = None
 
 
 class Sampler:
@@ -33,10 +38,14 @@ class Sampler:
     Each draw takes exactly one number from the generator, a greedy one none.
     """
 
-    def __init__(self, sampling: Sampling, banned: NDArray[np.intp]) -> None:
+    def __init__(self, sampling: Sampling, banned: NDArray[np.intp], grammar: Grammar | None = None) -> None:
         """`banned` are the tokens that `min_tokens` holds off."""
         self.how = sampling
         self._banned = banned
+        self._grammar = grammar
+        penalty = sampling.switch_penalty
+        self._switches = np.array(penalty.tokens if penalty else (), np.intp)
+        self._thought = penalty.since if penalty else 0
         seed = None if sampling.seed is None else sampling.seed % (1 << 128)
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._biased = np.fromiter(sampling.logit_bias.keys(), np.intp, len(sampling.logit_bias))
@@ -44,23 +53,41 @@ class Sampler:
 
     def draw(self, row: NDArray[np.float32], drawn: int) -> Drawn:
         """A token from the logits `row`, which stays as it is; `drawn` tokens came before it."""
-        how, logits = self.how, row
-        early = drawn < how.min_tokens and self._banned.size > 0
-        if early or self._biased.size:
-            logits = row.copy()
-            logits[self._biased] += self._bias
-            if early:
-                logits[self._banned] = -np.inf
+        how, logits = self.how, self._processed(row, drawn)
         if how.temperature == 0:
             token = int(logits.argmax())
         elif how.top_k or how.top_p < 1 or how.min_p > 0:
             token = self._among(logits, *_kept(logits, how))
         else:
             token = self._any(logits)
-        if how.logprobs is None:
+        if how.switch_penalty:
+            self._thought = 1 if token in how.switch_penalty.tokens else self._thought + 1
+        if self._grammar:
+            self._grammar.read(token)
+        if how.logprobs is None and not how.certainty:
             return Drawn(token)
         total = log_total(row)
-        return Drawn(token, float(row[token]) - total, top(row, how.logprobs, total))
+        certainty = total - math.log(row.size) - float(row.mean(dtype=np.float64)) if how.certainty else None
+        if how.logprobs is None:
+            return Drawn(token, certainty=certainty)
+        return Drawn(token, float(row[token]) - total, top(row, how.logprobs, total), certainty)
+
+    def _processed(self, row: NDArray[np.float32], drawn: int) -> NDArray[np.float32]:
+        """The logits to draw from: biased, penalised, and without what may not come now."""
+        how, penalty = self.how, self.how.switch_penalty
+        early = drawn < how.min_tokens and self._banned.size > 0
+        switching = penalty is not None and self._thought < penalty.beta
+        if not (early or switching or self._biased.size or self._grammar):
+            return row
+        logits = row.copy()
+        logits[self._biased] += self._bias
+        if penalty and switching:
+            logits[self._switches] -= np.float32(penalty.alpha)
+        if early:
+            logits[self._banned] = -np.inf
+        if self._grammar:
+            logits[~self._grammar.allowed()] = -np.inf
+        return logits
 
     def _any(self, logits: NDArray[np.float32]) -> int:
         """From all tokens: the block is found by its sum, then the token in the block."""

@@ -7,13 +7,14 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from ponder.core.errors import EngineClosed, EngineError
 from ponder.engines._llama import Batch, recent_log
 from ponder.engines.embedded.cells import Cells
+from ponder.engines.embedded.reply import Reply
 from ponder.engines.embedded.stats import Stats
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ponder.engines._llama import Context
     from ponder.engines.embedded.call import Call
 
+T = TypeVar("T")
+
 CHUNK = 64
 """Prefix tokens read in a step in which others write, so that a long prompt does not stall them. llama.cpp reads
 64 tokens at a time about as fast as 512."""
@@ -29,6 +32,8 @@ ALONE = 256
 """The same where nobody writes: no more, for a step cannot be interrupted."""
 ROWS = 64
 """Rows of logits a step may keep for scoring, beside one for each call that writes."""
+MOVES = 4
+"""Sequences moved in a step at most: each takes as long as a few tokens."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,24 +48,48 @@ class _Live:
     done: bool = False
 
 
+class _Piece(NamedTuple):
+    """What a call reads in a step, and which rows of the step's logits it takes."""
+
+    live: _Live
+    n: int
+    rows: range
+
+
 class Scheduler:
     """Runs calls: submitted from any thread, in order of arrival, as many at once as there are sequences.
 
     In each step every call that writes reads its last token, and those that read their prefix a chunk of it.
     A call whose prefix another call is just reading waits for that one and forks from it.
+
+    The last digits of a token's logits depend on the shape of the step it was computed in. Where they must not
+    depend on the neighbours (`alike`), there are two kinds of step: a block of one prompt, counted from its
+    begin, alone; and one token of every sequence there is, whether a call has it or not. Then a token's logits
+    depend on the tokens before it and on where the prompt ends, and on nothing else.
     """
 
-    def __init__(self, context: Context, free: Callable[[], None]) -> None:
-        """`free` gives the model back; called once, from the thread, when it ends."""
+    def __init__(
+        self, context: Context, free: Callable[[], None], *, gathers: bool = False, alike: bool = False
+    ) -> None:
+        """`free` gives the model back; called once, from the thread, when it ends.
+
+        `gathers`: a gap between the sequences in a step costs more than to move one of them. The context's last
+        sequence is then kept free for it. `alike` goes without it, and keeps each sequence's last cell free.
+        """
         self.stats = Stats()
         self._context = context
         self._free = free
+        self._gathers = gathers
+        self._alike = alike
+        self._block_next = True
+        self._lent: list[int] = []  # sequences that read a token which nobody asked for
         self._batch = Batch(context.n_batch)
-        self._cells = Cells(context.n_seq_max, context.n_ctx_seq)
+        self._cells = Cells(context.n_seq_max - gathers, context.n_ctx_seq, CHUNK if alike else 0)
         self._waiting: deque[Call] = deque()
         self._live: list[_Live] = []
         self._wake = threading.Condition()
         self._inbox: deque[Call] = deque()
+        self._jobs: deque[tuple[Callable[[], Any], Reply[Any]]] = deque()
         self._closing = False
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="ponder-llama", daemon=True)
@@ -76,6 +105,17 @@ class Scheduler:
                 raise _closed()
             self._inbox.append(call)
             self._wake.notify()
+
+    def run(self, job: Callable[[], T]) -> Reply[T]:
+        """Have something done in the engine's thread between two steps; raises what `submit` would."""
+        self.check()
+        reply: Reply[T] = Reply()
+        with self._wake:
+            if self._closing:
+                raise _closed()
+            self._jobs.append((job, reply))
+            self._wake.notify()
+        return reply
 
     def check(self) -> None:
         """Raises what `submit` would."""
@@ -106,8 +146,9 @@ class Scheduler:
 
     def _run(self) -> None:
         try:
-            while self._gather():
+            while self._arrivals():
                 try:
+                    self._job()
                     self._step()
                 except Exception as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
                     self._fail(error)
@@ -118,24 +159,39 @@ class Scheduler:
                 self._inbox.clear()
             for call in [*(live.call for live in self._live), *self._waiting]:
                 call.fail(_closed())
+            for _, reply in self._jobs:
+                reply.answer(_closed())
+            self._jobs.clear()
             self._live.clear()
             self._waiting.clear()
             self._free()
 
-    def _gather(self) -> bool:
+    def _arrivals(self) -> bool:
         """Take in what arrived, and wait if there is nothing to do; False: the engine closes."""
         with self._wake:
-            while not (self._closing or self._inbox or self._waiting or self._live):
+            while not (self._closing or self._inbox or self._waiting or self._live or self._jobs):
                 self._wake.wait()
             self._waiting.extend(self._inbox)
             self._inbox.clear()
             return not self._closing
 
+    def _job(self) -> None:
+        """Do one of the jobs, so that calls and jobs have their turns."""
+        if not self._jobs:
+            return
+        job, reply = self._jobs.popleft()
+        try:
+            reply.answer(job())
+        except Exception as error:  # noqa: BLE001 - it is for whoever waits
+            reply.answer(_failed(error))
+
     def _step(self) -> None:
         self._drop()
         self._admit()
         self._drop()  # a call for one token, whose logits were at hand, is done already
-        planned = self._plan()
+        if self._gathers:
+            self._gather()
+        planned = self._plan_alike() if self._alike else self._plan()
         if not planned:
             return
         began = time.perf_counter()
@@ -144,11 +200,14 @@ class Scheduler:
         stats.decode_seconds += time.perf_counter() - began
         if status:
             raise RuntimeError(f"llama.cpp answered {status}: {recent_log()}")
+        for sequence in self._lent:
+            self._context.seq_rm(sequence, int(self._cells.length[sequence]))
+        self._lent = []
         stats.steps += 1
         stats.sequences += len(planned)
         began = time.perf_counter()
-        rows = iter(self._context.all_logits() if self._batch.n_outputs else ())
-        for live, count, n_rows in planned:
+        logits = self._context.all_logits() if self._batch.n_outputs else ()
+        for live, count, rows in planned:
             self._cells.read(live.sequence, count)
             del live.tokens[:count]
             live.begin += count
@@ -156,14 +215,31 @@ class Scheduler:
                 stats.decoded += count
             else:
                 stats.prefilled += count
-            for _ in range(n_rows):
-                self._take(live, next(rows))
+            for row in rows:
+                self._take(live, logits[row])
             live.done |= not live.tokens
         stats.sampling_seconds += time.perf_counter() - began
         self._drop()
 
-    def _plan(self) -> list[tuple[_Live, int, int]]:
-        """Fill the batch; which calls read how many tokens in it, and take how many rows.
+    def _gather(self) -> None:
+        """Move sequences next to each other, a few in a step."""
+        copy, spare = self._context.seq_cp, self._cells.sequences
+        for _ in range(MOVES):
+            move = self._cells.gather()
+            if move is None:
+                return
+            if move.swap:
+                copy(move.target, spare)
+            copy(move.source, move.target)
+            if move.swap:
+                copy(spare, move.source)
+            self.stats.moves += 1
+            for live in self._live:
+                if live.sequence == move.source:
+                    live.sequence = move.target
+
+    def _plan(self) -> list[_Piece]:
+        """Fill the batch: who reads what in it.
 
         In order of sequence: llama.cpp computes neighbours together, and each gap costs a pass of its own.
         """
@@ -184,12 +260,45 @@ class Scheduler:
                 chunk -= count
             if count:
                 chosen[live.sequence] = (live, count, n_rows)
-        planned = [chosen[sequence] for sequence in sorted(chosen)]
-        for live, count, n_rows in planned:
-            outputs = np.zeros(count, np.int8)
-            outputs[count - n_rows :] = 1
-            batch.add(live.tokens[:count], np.arange(live.begin, live.begin + count), live.sequence, outputs)
+        planned, taken = [], 0
+        for sequence in sorted(chosen):
+            live, count, n_rows = chosen[sequence]
+            self._read(live, count, n_rows)
+            planned.append(_Piece(live, count, range(taken, taken + n_rows)))
+            taken += n_rows
         return planned
+
+    def _plan_alike(self) -> list[_Piece]:
+        """The same in steps of two shapes, in turn where there is work for both."""
+        batch, length = self._batch, self._cells.length
+        batch.clear()
+        reading = [live for live in self._live if live.begin < live.call.prompt]
+        stepping = [live for live in self._live if live.begin >= live.call.prompt]
+        self._block_next = bool(reading) and (self._block_next or not stepping)
+        if self._block_next:
+            live = reading[0]
+            count = min(CHUNK - live.begin % CHUNK, live.call.prompt - live.begin)
+            n_rows = self._rows(live, count)
+            self._read(live, count, n_rows)
+            self._block_next = False
+            return [_Piece(live, count, range(n_rows))]
+        self._block_next = True
+        tokens = np.zeros(length.size, np.int32)
+        for live in stepping:
+            tokens[live.sequence] = live.tokens[0]
+        self._lent = sorted({*range(length.size)} - {live.sequence for live in stepping})
+        batch.add(tokens, length, np.arange(length.size), np.ones(length.size, np.int8))
+        return [
+            _Piece(live, 1, range(live.sequence, live.sequence + self._rows(live, 1))) for live in stepping
+        ]
+
+    def _read(self, live: _Live, count: int, n_rows: int) -> None:
+        """Add `count` tokens to the batch, the last `n_rows` of them with their logits."""
+        outputs = np.zeros(count, np.int8)
+        outputs[count - n_rows :] = 1
+        self._batch.add(
+            live.tokens[:count], np.arange(live.begin, live.begin + count), live.sequence, outputs
+        )
 
     @staticmethod
     def _rows(live: _Live, count: int) -> int:
@@ -236,7 +345,7 @@ class Scheduler:
         self._waiting.extendleft(reversed(still))
 
     def _begin(self, call: Call) -> bool:
-        fork = self._cells.fork(call.tokens, call.wanted)
+        fork = self._cells.fork(call.tokens, call.wanted, call.prompt)
         if fork is None:
             return False
         context, stats = self._context, self.stats
@@ -261,12 +370,14 @@ class Scheduler:
 
         Only now are they answered: whoever goes on from a segment finds it in the cache and in the counters.
         """
-        for live in self._live:
-            if live.done or live.call.abandoned:
-                live.done = True
-                self._cells.release(live.sequence)
-                live.call.finish()
-        self._live = [live for live in self._live if not live.done]
+        ended = [live for live in self._live if live.done or live.call.abandoned]
+        if not ended:
+            return
+        self._live = [live for live in self._live if live not in ended]
+        for live in ended:
+            self._cells.release(live.sequence)
+        for live in ended:
+            live.call.finish()
 
     def _fail(self, error: Exception) -> None:
         """A step failed: so do the calls in it, and the cache, whose state is unknown, is emptied."""
@@ -276,6 +387,7 @@ class Scheduler:
             else:
                 live.call.fail(_failed(error))
         self._live.clear()
+        self._lent = []
         self._cells.clear()
         self._context.clear()
 

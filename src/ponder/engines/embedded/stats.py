@@ -20,6 +20,7 @@ class Stats:
         reread: prefix tokens computed although they had been computed before, because the cache had lost them.
         renewed: prefix tokens in the cache, computed again for their logits alone (usually a prefix's last).
         forks: sequences copied.
+        moves: sequences moved next to the others in the step.
         sequences: sequences in a step, summed over steps.
         sampling_seconds: drawing tokens, assembling text, calling `watch`.
         decode_seconds: inside the model.
@@ -34,6 +35,7 @@ class Stats:
     reread: int = 0
     renewed: int = 0
     forks: int = 0
+    moves: int = 0
     sequences: int = 0
     sampling_seconds: float = 0.0
     decode_seconds: float = 0.0

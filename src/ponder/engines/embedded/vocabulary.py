@@ -59,6 +59,11 @@ class Vocabulary:
                 known = self._pieces[token, special] = self._model.piece(token, special=special)
         return known
 
+    @property
+    def ending(self) -> frozenset[int]:
+        """The tokens that end the text or the turn."""
+        return self._eog
+
     def ends(self, token: int) -> bool:
         """Whether the token ends the text or the turn."""
         return token in self._eog
@@ -70,7 +75,8 @@ class Vocabulary:
             UsageError: a stop id or a bias for a token that does not exist, or a bias that is no bias.
 
         """
-        for token in (*sampling.stop_ids, *sampling.logit_bias):
+        switches = sampling.switch_penalty.tokens if sampling.switch_penalty else ()
+        for token in (*sampling.stop_ids, *sampling.logit_bias, *switches):
             if not 0 <= token < self.size:
                 raise UsageError(f"There is no token {token}: this model has {self.size:,}, from 0.")
         for token, bias in sampling.logit_bias.items():
@@ -112,6 +118,18 @@ class Vocabulary:
             if written:
                 ids += self._inside(written, special=True)
             return ids
+
+    def plain(self, text: str) -> list[int]:
+        """Ids of a text that is only data, as the model reads it by itself."""
+        with self._lock:
+            self._check()
+            return self._model.tokenize(text, add_special=True, parse_special=False)
+
+    def prompt(self, prefix: Prefix) -> int:
+        """How many of its ids are the prompt's."""
+        with self._lock:
+            self._check()
+            return len(self._prompt(prefix.prompt))
 
     def close(self) -> None:
         """After this the model may be freed."""
