@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench peers faults docs clean
+.PHONY: help run test check bench peers native fidelity faults docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +28,30 @@ bench: .venv/.dev ## what the runtime adds to a call; the engine beside its peer
 	@if [ -d .peers ]; then $(BIN)/python benchmarks/engine.py; \
 	else echo "benchmarks/engine.py left out: its peers are not here. Install them: make peers"; fi
 
-peers: .peers/llama-cpp-python/.done .peers/openvino-genai/.done ## install what the engine is compared with; builds for minutes
+fidelity: .venv/.dev ## how far the engine's distributions are from float32, after `make peers`
+	@$(BIN)/python benchmarks/fidelity.py
+
+peers: .peers/llama-cpp-python/.done .peers/openvino-genai/.done .peers/transformers/.done native ## install what the engine is compared with; builds for minutes
+
+native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor, for minutes; PONDER_LIBRARY names it
+
+# The source release of the wheel that we pin carries its llama.cpp, so the structs are the same.
+.peers/native/bin/libllama.so: RELEASE = $(shell sed -n 's/.*"xllamacpp==\(.*\)".*/\1/p' pyproject.toml)
+.peers/native/bin/libllama.so:
+	@echo "Building llama.cpp for this processor in .peers/native"
+	@$(PYTHON) -m venv .peers/build
+	@.peers/build/bin/python -m pip install -qq --disable-pip-version-check cmake ninja
+	@.peers/build/bin/python -m pip download -qq --disable-pip-version-check --no-deps --no-binary :all: --dest .peers/build xllamacpp==$(RELEASE)
+	@tar -xzf .peers/build/xllamacpp-$(RELEASE).tar.gz -C .peers/build
+	@PATH="$(CURDIR)/.peers/build/bin:$$PATH" cmake -S .peers/build/xllamacpp-$(RELEASE)/thirdparty/llama.cpp -B .peers/native -G Ninja \
+		-DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=ON -DLLAMA_CURL=OFF -DLLAMA_BUILD_COMMON=OFF \
+		-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF > .peers/build/cmake.log
+	@PATH="$(CURDIR)/.peers/build/bin:$$PATH" cmake --build .peers/native --target llama >> .peers/build/cmake.log
+	@echo "Use it: export PONDER_LIBRARY=$(CURDIR)/$@"
 
 .peers/llama-cpp-python/.done: PEER = llama-cpp-python==0.3.36
 .peers/openvino-genai/.done: PEER = openvino-genai==2026.4.1.0
+.peers/transformers/.done: PEER = -e '.[transformers]' gguf
 .peers/%/.done:
 	@echo "Installing $(PEER) into $(@D)"
 	@$(PYTHON) -m venv $(@D)

@@ -1,6 +1,6 @@
 """The embedded engine against its peers, in one run: who draws many samples from a model file fastest on this CPU.
 
-    make peers                    # once: llama-cpp-python (builds for minutes) and openvino-genai, in .peers/
+    make peers                    # once: builds for minutes, in .peers/
     python benchmarks/engine.py
 
 Patterns, all at temperature 0.8, top_k 40, end-of-text banned so that every sample has its full length:
@@ -8,23 +8,28 @@ Patterns, all at temperature 0.8, top_k 40, end-of-text banned so that every sam
     b         a tree: 5 rounds of 8 branches of 32 tokens from a prompt of 400, the best 2 of 8 kept each round
     c         8 prompts of 200 tokens, 8 samples of 64 tokens of each, all at once
 Contenders:
-    ponder          LlamaCpp.extend, one task a sample
+    ponder          LlamaCpp.extend, one task a sample; and deterministic=True with 16 sequences
     bare            the same C API in a plain loop: prefill once, fork, decode, draw with numpy; nothing else
     llama-cpp-python  Llama.create_completion in a loop, as its users write it
     openvino-genai  ContinuousBatchingPipeline on a Q8_0 file (it damages other types)
-Each runs in a process of its own, one after the other; the median of 3 repetitions on fresh prompts counts.
+"(native)" are ours and the bare loop on a build of the same llama.cpp for this very processor; llama-cpp-python
+always is one. Each has a process of its own. They take turns, three times, on fresh prompts: the medians count,
+and for the ratio the median of the three ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +52,12 @@ def tokens(pattern: str) -> int:
 class Ponder:
     """Our engine, through its public door."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, **options: Any) -> None:
+        from ponder.engines._llama import Model
         from ponder.engines.llama_cpp import LlamaCpp
 
-        self.engine = LlamaCpp(file)
+        self.engine = LlamaCpp(file, **options)
+        self.words = Model(file, vocab_only=True)
 
     def run(self, pattern: str, prompts: list[Ids]) -> None:
         import anyio
@@ -58,10 +65,8 @@ class Ponder:
         anyio.run(self._run, pattern, prompts)
 
     async def _run(self, pattern: str, prompts: list[Ids]) -> None:
-        from functools import partial
-
         from ponder.core.calls import Sampling
-        from ponder.core.prefix import Prefix, Prompt, Segment
+        from ponder.core.prefix import Prefix, Prompt
         from ponder.runtime.tasks import side_by_side
 
         seeds = iter(range(10**6))
@@ -70,7 +75,8 @@ class Ponder:
             how = Sampling(max_tokens=n, min_tokens=n, temperature=0.8, top_k=40, seed=next(seeds))
             return prefix + await self.engine.extend(prefix, how)
 
-        starts = [Prefix(Prompt(raw="\n"), (Segment("", tuple(p), sampled=False),)) for p in prompts]
+        starts = [Prefix(Prompt(raw=self._text(ids))) for ids in prompts]
+        assert [self.engine.count(start) for start in starts] == [len(ids) for ids in prompts]  # noqa: S101
         if pattern == "b":
             beams = [starts[0]]
             for _ in range(ROUNDS):
@@ -79,6 +85,9 @@ class Ponder:
         else:
             n, length = {"a16": (16, 128), "a32": (32, 128), "c": (8, 64)}[pattern]
             await side_by_side([partial(draw, s, length) for s in starts for _ in range(n)])
+
+    def _text(self, ids: Ids) -> str:
+        return b"".join(self.words.piece(i, special=False) for i in ids).decode()
 
     def told(self) -> dict[str, Any]:
         stats = self.engine.stats
@@ -285,8 +294,10 @@ class OpenVino:
 
 
 NATIVE = " (native)"
-CONTENDERS: dict[str, type[Any]] = {
+PEER = {"llama-cpp-python", "openvino-genai"}
+CONTENDERS: dict[str, Any] = {
     "ponder": Ponder,
+    "ponder, deterministic": partial(Ponder, sequences=16, deterministic=True),
     "bare": Bare,
     "llama-cpp-python": LlamaCppPython,
     "openvino-genai": OpenVino,
@@ -296,122 +307,142 @@ CONTENDERS: dict[str, type[Any]] = {
 # -- the run ----------------------------------------------------------------------------------------------------
 
 
-def child(job: dict[str, Any]) -> None:
-    """One contender, one pattern, in this process; prints its times."""
-    if job["library"]:
+def child(name: str, file: str, library: str | None) -> None:
+    """One contender in this process: answers each line of stdin, a pattern and prompts, with its seconds."""
+    if library:
         from ponder.engines._llama import load_library
 
-        load_library(job["library"])
-    contender = CONTENDERS[job["contender"].removesuffix(NATIVE)](job["file"])
-    contender.run(job["pattern"], [ids[:40] for ids in job["prompts"][-1]])  # warm
-    times = []
-    for prompts in job["prompts"][:-1]:
+        load_library(library)
+    contender = CONTENDERS[name.removesuffix(NATIVE)](file)
+    for line in sys.stdin:
+        pattern, prompts = json.loads(line)
         started = time.perf_counter()
-        contender.run(job["pattern"], prompts)
-        times.append(time.perf_counter() - started)
-    print(json.dumps({"times": times, **contender.told()}), flush=True)
+        contender.run(pattern, prompts)
+        print(json.dumps({"seconds": time.perf_counter() - started, **contender.told()}), flush=True)
 
 
-def measure(name: str, python: str, file: str, pattern: str, vocabulary: int, library: str | None) -> Any:
-    """Run a child; its answer, or None with the reason on stderr."""
-    chance = random.Random(f"{pattern}")
+def words(file: Path) -> Ids:
+    """Tokens that are a word with the space before it: whatever text they make is read as these tokens."""
+    from ponder.engines._llama import Model
+
+    model = Model(file, vocab_only=True)
+    pieces = {i: model.piece(i, special=False) for i in range(model.n_vocab)}
+    return [i for i, piece in pieces.items() if piece[:1] == b" " and piece[1:].isalpha() and piece.islower()]
+
+
+class Child:
+    """A contender's process, asleep while others run."""
+
+    def __init__(self, name: str, python: str, file: Path, library: str | None) -> None:
+        command = [python, __file__, "--child", json.dumps([name, str(file), library])]
+        self.name = name
+        self.file = file
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - for as long as the process lives
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+
+    def run(self, pattern: str, prompts: list[Ids]) -> dict[str, Any]:
+        """Its seconds, and what else it tells."""
+        process = self._process
+        assert process.stdin is not None  # noqa: S101 - it was opened with pipes
+        assert process.stdout is not None  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps([pattern, prompts]) + "\n")
+            process.stdin.flush()
+        for line in process.stdout:
+            if line.startswith('{"seconds"'):
+                return dict(json.loads(line))
+        self._log.seek(0)
+        raise SystemExit(f"{self.name} failed at {pattern}: {self._log.read()[-2000:]}")
+
+    def close(self) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait(60)
+
+
+def measure(children: list[Child], pattern: str, vocabulary: Ids) -> dict[str, dict[str, Any]]:
+    """Each contender's figures. They take turns, so that what the machine does meanwhile befalls them all."""
+    chance = random.Random(pattern)
     count, length = (8, 200) if pattern == "c" else (1, 400)
-    prompts = [
-        [[chance.randrange(1000, vocabulary - 1000) for _ in range(length)] for _ in range(count)]
-        for _ in range(REPEATS + 1)
-    ]
-    job = {"contender": name, "file": file, "pattern": pattern, "prompts": prompts, "library": library}
-    done = subprocess.run(
-        [python, __file__, "--child"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1200,
-    )
-    if done.returncode:
-        print(f"{name} {pattern}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
-        return None
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
+    def prompts(n: int) -> list[Ids]:
+        return [chance.choices(vocabulary, k=n) for _ in range(count)]
 
-def _as_q8(file: Path) -> Path:
-    from ponder.engines.embedded.requantise import requantised
-
-    return requantised(file)
+    short = prompts(40)
+    for child in children:
+        child.run(pattern, short)  # to warm up
+    told: dict[str, list[dict[str, Any]]] = {child.name: [] for child in children}
+    for turn in range(REPEATS):
+        fresh = prompts(length)
+        for child in children[turn:] + children[:turn]:
+            told[child.name].append(child.run(pattern, fresh))
+    figures = {}
+    for child in children:
+        seconds = [one["seconds"] for one in told[child.name]]
+        ours = [one["seconds"] for one in told.get("ponder", [])]
+        figures[child.name] = {
+            **told[child.name][-1],
+            "file": child.file.name,
+            "seconds": round(statistics.median(seconds), 2),
+            "from": round(min(seconds), 2),
+            "to": round(max(seconds), 2),
+            "tokens a second": round(tokens(pattern) / statistics.median(seconds), 1),
+            "ratio": round(
+                statistics.median([theirs / own for theirs, own in zip(seconds, ours, strict=True)]), 2
+            )
+            if ours
+            else None,
+        }
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--file", help="a GGUF file; the small model of the catalogue by default")
-    parser.add_argument(
-        "--q8", help="the same model as Q8_0, for openvino-genai; made from --file by default"
-    )
     parser.add_argument("--peers", type=Path, default=PEERS, help="the folder of the peers' environments")
-    parser.add_argument(
-        "--native", help="libllama.so of the same release, built for this processor (make native)"
-    )
     parser.add_argument("--patterns", nargs="*", default=PATTERNS)
     parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS))
     parser.add_argument("--out", type=Path, help="also write the figures here, as JSON")
     options = parser.parse_args()
     if options.child:
-        child(json.load(sys.stdin))
+        child(*options.child)
         return
     from ponder import config
-    from ponder.engines._gguf import read_gguf
+    from ponder.engines.embedded.requantise import requantised
 
-    settings = config.settings()
-    shipped = Path(options.file) if options.file else config.model_path("smollm2-135m", settings)
-    q8 = Path(options.q8) if options.q8 else _as_q8(shipped)
-    vocabulary = read_gguf(shipped).metadata["tokenizer.ggml.tokens"].count
-    pythons = {
-        "llama-cpp-python": str(options.peers / "llama-cpp-python/bin/python"),
-        "openvino-genai": str(options.peers / "openvino-genai/bin/python"),
-    }
+    shipped = Path(options.file) if options.file else config.model_path("smollm2-135m", config.settings())
     files = {"llama-cpp-python": shipped}  # the others read Q8_0
-    contenders = list(options.contenders)
-    if options.native:
-        contenders += [name + NATIVE for name in ("ponder", "bare") if name in contenders]
-    figures: dict[str, dict[str, Any]] = {}
+    native = options.peers / "native" / "bin" / "libllama.so"
+    jobs: list[tuple[str, str | None]] = [(name, None) for name in options.contenders]
+    jobs += [(name + NATIVE, str(native)) for name in ("ponder", "bare") if name in options.contenders]
+    children = []
+    for name, library in jobs:
+        python = options.peers / name / "bin" / "python" if name in PEER else Path(sys.executable)
+        if not python.exists() or not Path(library or python).exists():
+            print(f"{name} is not here: make peers", file=sys.stderr)
+            continue
+        children.append(Child(name, str(python), files.get(name, requantised(shipped)), library))
+    figures = {}
     for pattern in options.patterns:
-        for name in contenders:
-            python = pythons.get(name, sys.executable)
-            if not Path(python).exists():
-                print(f"{name} is not here: make peers", file=sys.stderr)
-                continue
-            told = measure(
-                name,
-                python,
-                str(files.get(name, q8)),
-                pattern,
-                vocabulary,
-                options.native if name.endswith(NATIVE) else None,
+        figures[pattern] = measure(children, pattern, words(shipped))
+        for name, f in figures[pattern].items():
+            more = ", ".join(
+                f"{key} {f[key]}" for key in ("prefix tokens read twice", "sampling share") if key in f
             )
-            if told is None:
-                continue
-            median = statistics.median(told.pop("times"))
-            figures.setdefault(pattern, {})[name] = {
-                "file": files.get(name, q8).name,
-                "seconds": round(median, 2),
-                "tok/s": round(tokens(pattern) / median, 1),
-                **told,
-            }
             print(
-                f"{pattern:4} {name:18} {median:7.2f} s {tokens(pattern) / median:7.1f} tok/s  {told or ''}",
+                f"{pattern:4} {name:24} {f['seconds']:7.2f} s ({f['from']} to {f['to']}) "
+                f"{f['tokens a second']:6.1f} tok/s  ponder is {f['ratio']}x as fast  {more}",
                 flush=True,
             )
-        ours = figures.get(pattern, {}).get("ponder")
-        for name, theirs in figures.get(pattern, {}).items():
-            if ours and name != "ponder":
-                print(
-                    f"{pattern:4} ponder / {name:18} {theirs['seconds'] / ours['seconds']:.2f}x", flush=True
-                )
-    if options.out:
-        options.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        if options.out:
+            options.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    for one in children:
+        one.close()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import atexit
 import threading
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import anyio
@@ -21,7 +22,6 @@ from ponder.strategies import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from ponder.core.events import Watcher
     from ponder.core.problem import Kind
@@ -32,10 +32,10 @@ _loaded: dict[Path, Any] = {}
 _loading = threading.Lock()  # who asks for the same model at the same time gets the same one
 
 
-def load(model: str | None = None) -> Engine:
+def load(model: str | Path | None = None) -> Engine:
     """The engine of a model: a catalogue name, or the path of a GGUF file; None is the default model.
 
-    It is fetched if need be, opened once per process and closed at exit.
+    It is fetched if need be, opened once per process (again if it was closed) and closed at exit.
 
     Raises:
         PonderError: the model cannot be had or opened; the message says what to do.
@@ -44,9 +44,9 @@ def load(model: str | None = None) -> Engine:
     from ponder import config
 
     settings = config.settings()
-    path = config.model_path(model, settings).resolve()
+    path = config.model_path(None if model is None else str(model), settings).resolve()
     with _loading:
-        if path not in _loaded:
+        if path not in _loaded or _loaded[path].closed:
             engine = config.open_engine(path, settings)
             atexit.register(engine.close)
             _loaded[path] = engine
@@ -58,8 +58,8 @@ async def asolve(
     question: str | Problem,
     strategy: str | Strategy = "self-consistency",
     *,
-    model: str | Engine | Mapping[str, Engine] | None = None,
-    budget: str | Budget | None = None,
+    model: str | Path | Engine | Mapping[str, Engine] | None = None,
+    budget: str | int | Budget | None = None,
     seed: int = 0,
     kind: Kind = "auto",
     watchers: Sequence[Watcher] = (),
@@ -73,7 +73,7 @@ async def asolve(
         question: text, or a `Problem` with a whole conversation.
         strategy: as `ponder strategies` writes it, "self-consistency:n=16", or a strategy object.
         model: a name or path (see `load`), an engine, or engines by role ("solver", "judge", ...).
-        budget: "4k" completion tokens, "4k,30s", "calls=20", or a `Budget`; None is without limit.
+        budget: "4k" or 4000 completion tokens, "4k,30s", "calls=20", or a `Budget`; None is without limit.
         seed: the same seed draws the same samples on a deterministic engine.
         kind: how answers are read and compared; "auto" finds out.
         watchers: called with every event; `live` also with every token.
@@ -90,9 +90,11 @@ async def asolve(
     """
     problem = question if isinstance(question, Problem) else Problem.of(question, kind)
     chosen = parse(strategy) if isinstance(strategy, str) else strategy
+    if isinstance(budget, int):
+        budget = Budget(tokens=budget)
     limit = Budget.parse(budget) if isinstance(budget, str) else budget
     engines: Mapping[str, Engine]
-    if model is None or isinstance(model, str):
+    if model is None or isinstance(model, str | Path):
         engines = {"solver": await anyio.to_thread.run_sync(load, model)}
     elif isinstance(model, Mapping):
         engines = model
@@ -121,8 +123,8 @@ async def asolve(
 class Options(TypedDict, total=False):
     """What `solve` takes by name; see `asolve`."""
 
-    model: str | Engine | Mapping[str, Engine] | None
-    budget: str | Budget | None
+    model: str | Path | Engine | Mapping[str, Engine] | None
+    budget: str | int | Budget | None
     seed: int
     kind: Kind
     watchers: Sequence[Watcher]

@@ -15,6 +15,7 @@ from ponder.core.errors import UnknownName, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ponder.core.protocols import Engine
     from ponder.engines.llama_cpp import LlamaCpp
     from ponder.models import Progress
 
@@ -26,7 +27,8 @@ class Settings:
     """Where things are and what is used when nothing is said.
 
     Each is looked up as a flag, then as PONDER_<NAME> in the environment, then in ponder.toml in the working
-    folder, then here.
+    folder, then here. `deterministic` is of the embedded engine; `library` is a libllama.so that takes the place of
+    the one in the wheel, built from the same release for this very processor (`make native`).
     """
 
     home: Path
@@ -35,6 +37,8 @@ class Settings:
     budget: str = "4k"
     threads: int | None = None
     requantise: bool = True
+    deterministic: bool = False
+    library: Path | None = None
 
     @property
     def runs(self) -> Path:
@@ -96,6 +100,13 @@ def _whole(where: str, value: Any) -> int:
     return int(text)
 
 
+def _file(where: str, value: Any) -> Path:
+    path = Path(_text(where, value)).expanduser()
+    if not path.is_file():
+        raise UsageError(f"{where} names {path}, and there is no such file.")
+    return path
+
+
 def _yes_or_no(where: str, value: Any) -> bool:
     said = str(value).lower()
     if said not in {"true", "false", "1", "0"}:
@@ -103,7 +114,12 @@ def _yes_or_no(where: str, value: Any) -> bool:
     return said in {"true", "1"}
 
 
-READERS: dict[str, Callable[[str, Any], Any]] = {"threads": _whole, "requantise": _yes_or_no}
+READERS: dict[str, Callable[[str, Any], Any]] = {
+    "threads": _whole,
+    "requantise": _yes_or_no,
+    "deterministic": _yes_or_no,
+    "library": _file,
+}
 
 
 def _home() -> Path:
@@ -152,10 +168,20 @@ def engine_file(
 
     Raises:
         ModelFileError: it is no model file, or cut short.
+        UsageError: the library that the settings name is not the right one.
 
     """
+    from ponder.engines._llama import BindingMismatch, load_library
     from ponder.engines.embedded.requantise import RequantiseFailed, kept, requantised, worth
 
+    if settings.library:
+        try:
+            load_library(str(settings.library))
+        except (BindingMismatch, OSError) as error:
+            raise UsageError(
+                f"The llama.cpp library {settings.library} cannot be used: {error} Build it with `make native`, or "
+                "leave out the setting `library`."
+            ) from error
     if not settings.requantise:
         return path, "as it is, for requantise is false"
     if (why := worth(path)) is None:
@@ -194,7 +220,23 @@ def open_engine(path: Path, settings: Settings, tell: Callable[[str], None] | No
         threads=settings.threads or (tuning.threads if tuning else None),
         flash_attn=tuning.flash_attn if tuning else True,
         name=name,
+        deterministic=settings.deterministic,
     )
+
+
+def simulated(name: str | None) -> Engine | None:
+    """The simulated model, where that is what a name means: "simulated", or with parameters "simulated:skill=0.5"."""
+    if name is None or name.partition(":")[0] != "simulated":
+        return None
+    from ponder.evals.simulated import parse
+
+    return parse(name)
+
+
+def close(engine: Engine) -> None:
+    """Close an engine that can be closed."""
+    if callable(end := getattr(engine, "close", None)):
+        end()
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Where settings come from, and which wins."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,35 @@ def test_a_home_may_be_written_from_the_user_s_folder(tmp_path):
         ("threads = 0", UsageError, "from 1 up"),
         ('threads = "two"', UsageError, "whole number"),
         ("threads", UsageError, "cannot be read"),
+        ('deterministic = "perhaps"', UsageError, "true or false"),
+        ('library = "none.so"', UsageError, "no such file"),
     ],
 )
 def test_what_makes_no_sense_is_named(tmp_path, text, error, says):
     (tmp_path / "ponder.toml").write_text(text)
     with pytest.raises(error, match=says):
         settings({}, tmp_path)
+
+
+def test_a_library_that_is_no_llama_cpp_is_refused(ponder, model):
+    other = ponder.folder / "other.so"
+    other.write_bytes(b"not a library")
+    done = ponder("solve", "What is 2 + 3?", "-m", model, env={"PONDER_LIBRARY": str(other)})
+    assert done.returncode == 2
+    assert "cannot be used" in done.stderr
+    assert "make native" in done.stderr
+
+
+def test_a_deterministic_engine_answers_the_same(ponder, model):
+    words = ("solve", "What is 2 + 3?", "-m", model, "-s", "self-consistency:n=3,max_tokens=20", "--json")
+    texts = [
+        [
+            c["text"]
+            for c in json.loads(ponder(*words, env={"PONDER_DETERMINISTIC": "1"}).stdout)["candidates"]
+        ]
+        for _ in range(2)
+    ]
+    assert texts[0] == texts[1]
 
 
 def test_a_file_that_is_not_text(tmp_path):

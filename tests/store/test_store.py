@@ -470,31 +470,23 @@ def test_a_file_of_the_future(tmp_path):
     run.execute("PRAGMA user_version = 99")
     run.close()
     for way in (RunFile.open, RunWriter.resume):
-        with pytest.raises(StoreError, match=r"newer ponder .format 99; .* up to 1.*Upgrade ponder"):
+        with pytest.raises(StoreError, match=r"newer ponder .format 99; .* up to 2.*Upgrade ponder"):
             way(writer.path)
     assert not names.lock_of(writer.path).exists()
     assert "newer ponder" in list_runs(tmp_path)[0].damage
 
 
 def test_a_file_of_the_past(tmp_path, monkeypatch):
-    """As it will be: version 2 gives attempts a mood."""
+    """Version 1 knew no evaluations."""
+    monkeypatch.setattr(schema, "VERSION", 1)
     with RunWriter.create(tmp_path) as writer:
         record(writer)
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setitem(schema.SCHEMAS, 2, (*schema.SCHEMAS[1], "CREATE TABLE moods (mood TEXT)"))
-
-    def copied(old, new):
-        for table in ("meta", "attempts", "events"):
-            for row in old.execute(f"SELECT * FROM {table}"):  # noqa: S608 - our own words
-                marks = ",".join("?" * len(row))
-                new.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # noqa: S608
-        new.execute("INSERT INTO moods VALUES ('good')")
-
-    monkeypatch.setitem(schema.MIGRATIONS, 1, copied)
+    monkeypatch.undo()
     before = writer.path.read_bytes()
     with RunFile.open(writer.path) as run:
         assert run.events() == EVENTS
-        assert run._connection.execute("SELECT mood FROM moods").fetchall() == [("good",)]
+        assert run.attempts()[0].question == EVENTS[0].question
+        assert (run.items(), run.samples(), run.grades()) == ({}, {}, {})
     assert writer.path.read_bytes() == before
     with pytest.raises(StoreError, match="older format 1"):
         RunWriter.resume(writer.path)

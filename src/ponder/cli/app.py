@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ponder.config import Settings
+    from ponder.core.protocols import Engine
 
 app = typer.Typer(
     name="ponder",
@@ -69,7 +70,7 @@ def _command(f: Callable[..., None]) -> Callable[..., None]:
         codes = " ".join((__doc__ or "").partition("Exit codes: ")[2].split()).rstrip(".").split("; ")
         listed = "\n".join(f"  {line}" for line in codes)
         about += f"\n\b\nExamples:\n{examples}\n\n\b\nExit codes:\n{listed}"
-    app.command(help=about, short_help=about.partition("\n\n")[0])(f)
+    app.command(f.__name__.rstrip("_"), help=about, short_help=about.partition("\n\n")[0])(f)
     return f
 
 
@@ -125,16 +126,12 @@ def solve(
 
     from ponder import config
     from ponder.cli import solving
-    from ponder.cli.fetching import model_file
-    from ponder.cli.terminal import say
 
-    path = model_file(model, settings, yes=yes, quiet=quiet)
-    _leave_at_once_on_ctrl_c()
-    engine = config.open_engine(path, settings, None if quiet else say)
+    engine = _engine(model, settings, yes=yes, quiet=quiet)
     try:
         code = solving.solve(problem, chosen, engine, limit, seed, settings, as_json=as_json, quiet=quiet)
     finally:
-        engine.close()
+        config.close(engine)
     raise SystemExit(code)
 
 
@@ -215,6 +212,112 @@ def view(
 
 
 @_command
+def eval_(
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TASK]...",
+            help="Tasks by name (chain_sum:min_terms=3,max_terms=3), files (.jsonl, .parquet, .yaml), or hf:OWNER/NAME.",
+        ),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy", "-s", metavar="STRATEGY", help="A strategy with its parameters; repeat it for more."
+        ),
+    ] = None,
+    model: Model = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option("--budget", "-b", metavar="BUDGET", help="For each problem; repeat it for more."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Problems of each task.")] = 50,
+    seeds: Annotated[
+        int, typer.Option("--seeds", "--epochs", metavar="N", min=1, help="Times that each is attempted.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the problems that are made up.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
+    report: Annotated[
+        str | None, typer.Option("--report", metavar="FILE", help="Write the report there, as one HTML file.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch the model without asking.")] = False,
+) -> None:
+    """Measure what inference compute buys: strategies and budgets on problems with known answers.
+
+    Every strategy is tried within every budget on the same problems, and on the same samples where they draw the
+    same. The same command goes on where an earlier one was stopped; nothing that was measured is measured again.
+
+    Examples:
+      ponder eval chain_sum -s cot -s self-consistency:n=8 -s self-consistency:n=16 -b 4k --limit 100
+      ponder eval problems.jsonl -m file.gguf --seeds 4 --report report.html
+    """
+    from ponder import config
+    from ponder.cli import evaluating
+    from ponder.cli.terminal import out, say
+    from ponder.evals.harness import Plan
+    from ponder.evals.tasks import load
+    from ponder.evals.values import Arm
+    from ponder.strategies import parse
+
+    settings = _settings()
+    named = tasks or ["chain_sum"]
+    arms = tuple(
+        Arm(str(parse(s)), str(b))
+        for s in strategy or ["chain-of-thought", "self-consistency:n=8"]
+        for b in budget or [settings.budget]
+    )
+    loaded = [load(task, limit=limit, seed=seed) for task in named]
+    for complaint in (c for task in loaded for c in task.complaints):
+        say(complaint)
+    plan = Plan(tuple(item for task in loaded for item in task.items), arms, tuple(range(seeds)))
+    engine = _engine(model, settings, yes=yes, quiet=quiet)
+    try:
+        path, code = evaluating.evaluate(plan, engine, settings, tasks=named, afresh=fresh)
+    finally:
+        config.close(engine)
+    measured = evaluating.measured(settings, path.stem)
+    out().print(evaluating.table(measured))
+    if report:
+        evaluating.write_report(settings, path.stem, report)
+    else:
+        say(f"See it whole: ponder report {path.stem}")
+    raise SystemExit(code)
+
+
+@_command
+def report(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="An evaluation's id; else the newest.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", "-o", metavar="FILE", help="Where to write; else RUN.html here.")
+    ] = None,
+) -> None:
+    """Write an evaluation's report: one HTML file that opens offline."""
+    from ponder.cli import evaluating
+    from ponder.cli.terminal import emit
+
+    emit(evaluating.write_report(_settings(), run, to))
+
+
+@_command
+def export(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="An evaluation's id; else the newest.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option("--to", "-o", metavar="FILE", help="A name that ends in .jsonl or .parquet.")
+    ] = "outcomes.jsonl",
+) -> None:
+    """Write an evaluation's outcomes as a table: a line for each attempt."""
+    from ponder.cli import evaluating
+    from ponder.cli.terminal import emit
+
+    emit(evaluating.export(_settings(), run, to))
+
+
+@_command
 def doctor(
     model: Model = None,
     tune: Annotated[
@@ -249,6 +352,19 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None: ...
+
+
+def _engine(model: str | None, settings: Settings, *, yes: bool, quiet: bool) -> Engine:
+    """The engine of a model, which is fetched first if need be; the caller closes it."""
+    from ponder import config
+    from ponder.cli.fetching import model_file
+    from ponder.cli.terminal import say
+
+    if simulated := config.simulated(model or settings.model):
+        return simulated
+    path = model_file(model, settings, yes=yes, quiet=quiet)
+    _leave_at_once_on_ctrl_c()
+    return config.open_engine(path, settings, None if quiet else say)
 
 
 def _settings() -> Settings:

@@ -230,6 +230,11 @@ class LlamaCpp:
         """What it has done so far."""
         return self._scheduler.stats
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return not self._close.alive
+
     def close(self) -> None:
         """End it; calls in flight get EngineClosed. Waits for the step that is running. May be called again."""
         self._close()

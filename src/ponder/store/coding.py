@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ponder.core import events as e
 from ponder.core.calls import Usage
 from ponder.core.errors import StoreError
+from ponder.core.prefix import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,20 @@ def usage(value: Any) -> Usage:
     return Usage(
         **{f.name: READERS[str(f.type)](given[f.name]) for f in fields(Usage) if f.name in given},
     )
+
+
+def segment(body: str) -> Segment:
+    """What `dump` made of a Segment; the message of a server is not kept.
+
+    Raises:
+        StoreError: it is none.
+
+    """
+    try:
+        given = _object(json.loads(body))
+        return Segment(**{name: read(given[name]) for name, read in SEGMENT.items()})
+    except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        raise StoreError(f"A sample cannot be read ({str(error)[:80]}).") from error
 
 
 def texts(value: Any) -> dict[str, str]:
@@ -150,3 +165,17 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "tuple[tuple[str, str | None, str | None], ...]": _many(_row(_text, _maybe(_text), _maybe(_text))),
 }
 """By a field's annotation, how its value is read; a test holds the table complete."""
+
+SEGMENT: dict[str, Callable[[Any], Any]] = {
+    "text": _text,
+    "token_ids": _maybe(_many(_whole)),
+    "ends": _maybe(_many(_whole)),
+    "usage": usage,
+    "sampled": _flag,
+    "finish": _text,
+    "stopped_by": _maybe(_text),
+    "logprobs": _maybe(_many(_number)),
+    "top_logprobs": _maybe(_many(_many(_row(_whole, _number)))),
+    "certainty": _maybe(_many(_number)),
+}
+"""By a segment's field, how its value is read. Where it was drawn is another place for each arm."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ponder.core.calls import Usage
     from ponder.core.events import Event
+    from ponder.core.prefix import Segment
 
 Status = Literal["finished", "running", "interrupted"]
 """An attempt without an end is running while a process writes its file, and else interrupted."""
@@ -127,6 +128,26 @@ class RunFile:
                 Moment(coding.READERS["float"](time), coding.decode(kind, place, body))
                 for time, kind, place, body in rows
             ]
+
+    def items(self) -> dict[str, Any]:
+        """The problems of an evaluation with what is right, by id, as `RunWriter.item` was given them."""
+        with self._reading():
+            rows = self._connection.execute("SELECT id, body FROM items")
+            return {name: json.loads(body) for name, body in rows}
+
+    def samples(self) -> dict[tuple[str, int], Segment]:
+        """The samples that arms share, by key and index."""
+        with self._reading():
+            rows = self._connection.execute("SELECT key, nth, body FROM samples")
+            return {(key, nth): coding.segment(body) for key, nth, body in rows}
+
+    def grades(self) -> dict[int, dict[str, bool | None]]:
+        """By attempt and place ("" is the attempt's answer), whether it is right; None where nobody can tell."""
+        found: dict[int, dict[str, bool | None]] = {}
+        with self._reading():
+            for attempt, place, correct in self._connection.execute("SELECT * FROM grades"):
+                found.setdefault(attempt, {})[place] = None if correct is None else bool(correct)
+        return found
 
     def check(self) -> None:
         """Check the whole file once; reading events does so by itself.

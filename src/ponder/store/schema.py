@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x706E6472  # "pndr": tells a run file from any other SQLite file
 
 LARGEST = 64 << 20
@@ -33,20 +33,46 @@ _EVENTS = (
     "CREATE TABLE events (seq INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, place TEXT NOT NULL, "
     "kind TEXT NOT NULL, time REAL NOT NULL, body TEXT NOT NULL)"
 )
+_ITEMS = "CREATE TABLE items (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
+_SAMPLES = (
+    "CREATE TABLE samples (key TEXT NOT NULL, nth INTEGER NOT NULL, body TEXT NOT NULL, "
+    "PRIMARY KEY (key, nth)) WITHOUT ROWID"
+)
+_GRADES = (
+    "CREATE TABLE grades (attempt INTEGER NOT NULL, place TEXT NOT NULL, correct INTEGER, "
+    "PRIMARY KEY (attempt, place)) WITHOUT ROWID"
+)
 _INDEXES = (
     "CREATE INDEX attempts_by_problem ON attempts (problem, strategy)",
     "CREATE INDEX events_by_attempt ON events (attempt)",
 )
 
-SCHEMAS: dict[int, tuple[str, ...]] = {1: (_META, _ATTEMPTS, _EVENTS, *_INDEXES)}
-"""The statements of each version. `meta`, `models`, `labels`, `usage` and `body` hold JSON."""
+_FIRST = (_META, _ATTEMPTS, _EVENTS, *_INDEXES)
+SCHEMAS: dict[int, tuple[str, ...]] = {1: _FIRST, 2: (*_FIRST, _ITEMS, _SAMPLES, _GRADES)}
+"""The statements of each version. `meta`, `models`, `labels`, `usage` and `body` hold JSON.
 
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection, sqlite3.Connection], None]] = {}
+From version 2 on a run may hold an evaluation: its `items` with what is right, the `samples` that arms share, and
+`grades`: of an attempt's answer where `place` is "", else of the answer on the path that ends there.
+"""
+
+
+def _second(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+    """Version 2 only has more tables."""
+    for table in ("meta", "attempts", "events"):
+        for row in old.execute(f"SELECT * FROM {table}"):  # noqa: S608 - our own words
+            # Text goes as bytes, for a str with lone surrogates could not be bound.
+            marks = ", ".join("CAST(? AS TEXT)" if isinstance(x, str) else "?" for x in row)
+            values = [x.encode("utf-8", "surrogatepass") if isinstance(x, str) else x for x in row]
+            new.execute(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection, sqlite3.Connection], None]] = {1: _second}
 """By version, what copies a file's rows into an empty database of the version after it."""
 
 
-def lay_out(connection: sqlite3.Connection, version: int = VERSION) -> None:
-    """Make an empty database a run file without rows. The caller commits."""
+def lay_out(connection: sqlite3.Connection, version: int | None = None) -> None:
+    """Make an empty database a run file without rows, of this version if no other is named. The caller commits."""
+    version = VERSION if version is None else version
     for statement in SCHEMAS[version]:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION}")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from ponder.core.prefix import Segment
+
 WINDOW = 0.025
 """Seconds that a commit waits for others to join it; encoding and the disk have as long again."""
 ROWS = 64
@@ -39,6 +41,9 @@ _STARTED = (
     "INSERT INTO attempts (id, problem, question, strategy, models, budget, seed, labels, started, status) "
     "VALUES (?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, CAST(? AS TEXT), ?, ?, ?, 'running')"
 )
+_ITEM = "INSERT OR REPLACE INTO items (id, body) VALUES (CAST(? AS TEXT), CAST(? AS TEXT))"
+_SAMPLE = "INSERT OR IGNORE INTO samples (key, nth, body) VALUES (?, ?, CAST(? AS TEXT))"
+_GRADE = "INSERT OR REPLACE INTO grades (attempt, place, correct) VALUES (?, CAST(? AS TEXT), ?)"
 _FINISHED = (
     "UPDATE attempts SET status = 'finished', stop = ?, path = CAST(? AS TEXT), answer = CAST(? AS TEXT), "
     "usage = ?, failed = ?, ended = ? WHERE id = ?"
@@ -67,6 +72,13 @@ class _Row(NamedTuple):
     labels: Mapping[str, Any]
 
 
+class _Said(NamedTuple):
+    """A row of another table: a statement and its values."""
+
+    statement: str
+    values: tuple[Any, ...]
+
+
 class _Mark(threading.Event):
     """Set once everything handed over before it is on disk, or will never be."""
 
@@ -87,7 +99,7 @@ class RunWriter:
         self._deaf = False
         self._closed = False
         self._turn = threading.Lock()  # for what is rare: attempt, flush and close; never held by a watcher
-        self._queue: queue.SimpleQueue[_Row | _Mark | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Row | _Said | _Mark | None] = queue.SimpleQueue()
         self._hurry = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"writer of {self.id}", daemon=True)
         self._thread.start()
@@ -188,6 +200,19 @@ class RunWriter:
             self._last += 1
             return Recording(self, self._last, labels)
 
+    def item(self, name: str, body: Any) -> None:
+        """Keep a problem with what is right; JSON values. Like a watcher it never waits and never raises."""
+        self._take(_Said(_ITEM, (_raw(name), _raw(coding.dump(body)))))
+
+    def sample(self, key: str, nth: int, segment: Segment) -> None:
+        """Keep the `nth` sample of what `key` names."""
+        body = coding.dump({name: getattr(segment, name) for name in coding.SEGMENT})
+        self._take(_Said(_SAMPLE, (key, nth, _raw(body))))
+
+    def grade(self, attempt: int, place: str, correct: bool | None) -> None:
+        """Keep the grade of an attempt's answer (`place` ""), or of the answer on the path that ends there."""
+        self._take(_Said(_GRADE, (attempt, _raw(place), None if correct is None else int(correct))))
+
     @property
     def error(self) -> StoreError | None:
         """Why nothing more is recorded, if so."""
@@ -258,7 +283,7 @@ class RunWriter:
 
     # -- on the calling thread ------------------------------------------------------------------------------
 
-    def _take(self, row: _Row) -> None:
+    def _take(self, row: _Row | _Said) -> None:
         if self._deaf:
             return
         self._queue.put(row)
@@ -282,7 +307,7 @@ class RunWriter:
                 while len(batch) < MOST and batch[-1] is not None:
                     batch.append(self._queue.get_nowait())
             open_ = batch[-1] is not None
-            rows = [item for item in batch if isinstance(item, _Row)]
+            rows = [item for item in batch if isinstance(item, _Row | _Said)]
             if rows and self._error is None:
                 try:
                     self._commit(rows)
@@ -295,13 +320,17 @@ class RunWriter:
                 if isinstance(item, _Mark):
                     item.set()
 
-    def _commit(self, rows: Sequence[_Row]) -> None:
+    def _commit(self, rows: Sequence[_Row | _Said]) -> None:
         """An attempt's row changes in the same transaction as the event that changes it."""
         run = self._connection
-        events = [(r.attempt, _raw(r.event.place), r.event.kind, r.time, _body(r.event)) for r in rows]
+        heard = [row for row in rows if isinstance(row, _Row)]
+        events = [(r.attempt, _raw(r.event.place), r.event.kind, r.time, _body(r.event)) for r in heard]
         run.execute("BEGIN IMMEDIATE")
         run.executemany(_EVENT, events)
         for row in rows:
+            if isinstance(row, _Said):
+                run.execute(row.statement, row.values)
+                continue
             match row.event:
                 case e.Started() as x:
                     seed = x.seed if -(1 << 63) <= x.seed < 1 << 63 else str(x.seed)

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHUNK = 64
-"""Prefix tokens read in a step in which others write, so that a long prompt does not stall them. llama.cpp reads
-64 tokens at a time about as fast as 512."""
+"""Prefix tokens read in a step in which others write, for each call that waits for them: a long prompt must not
+stall who writes, nor they the many who share one. llama.cpp reads 64 tokens at a time about as fast as 512."""
 ALONE = 256
-"""The same where nobody writes: no more, for a step cannot be interrupted."""
+"""The most, and what is read where nobody writes: a step cannot be interrupted."""
 ROWS = 64
 """Rows of logits a step may keep for scoring, beside one for each call that writes."""
 MOVES = 4
@@ -86,6 +86,7 @@ class Scheduler:
         self._batch = Batch(context.n_batch)
         self._cells = Cells(context.n_seq_max - gathers, context.n_ctx_seq, CHUNK if alike else 0)
         self._waiting: deque[Call] = deque()
+        self._held_up = 0  # calls that wait for a prefix which another one reads
         self._live: list[_Live] = []
         self._wake = threading.Condition()
         self._inbox: deque[Call] = deque()
@@ -246,7 +247,9 @@ class Scheduler:
         batch, chosen = self._batch, {}
         batch.clear()
         writers = [live for live in self._live if live.writing]
-        chunk = min(CHUNK if writers else ALONE, batch.capacity - len(self._live))
+        chunk = min(
+            CHUNK * (1 + self._held_up) if writers else ALONE, ALONE, batch.capacity - len(self._live)
+        )
         scored = ROWS
         for live in self._live:  # in order of arrival
             count = 1 if live.writing else min(len(live.tokens), max(chunk, 0))
@@ -331,6 +334,7 @@ class Scheduler:
     def _admit(self) -> None:
         """Give sequences to who waits, in order of arrival; who waits for another's prefix has one set aside."""
         free = self._cells.free
+        self._held_up = 0
         still: deque[Call] = deque()
         while self._waiting:
             call = self._waiting.popleft()
@@ -341,6 +345,7 @@ class Scheduler:
                 break
             free -= 1
             if not self._begin(call):
+                self._held_up += 1
                 still.append(call)
         self._waiting.extendleft(reversed(still))
 

@@ -1,0 +1,348 @@
+"""`ponder eval`: an evaluation as a command, which the same command takes up again where it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ponder import config
+from ponder.cli.terminal import err, one_line, say
+from ponder.core.errors import StoreError, UsageError
+from ponder.evals.graders import Graders
+from ponder.evals.harness import Evaluation, Plan, check
+from ponder.evals.report import notable, render
+from ponder.evals.stats import wilson
+from ponder.evals.study import finished, item_body, study
+from ponder.runtime.draw import lines
+from ponder.runtime.equality import Equality
+from ponder.runtime.tree import grow
+from ponder.scorers import CATALOGUE as SCORERS
+from ponder.store import RunFile, RunWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ponder.core.protocols import Engine
+    from ponder.evals.harness import Tally
+    from ponder.evals.values import Outcome, Study
+
+EVERY = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+def evaluate(
+    plan: Plan, engine: Engine, settings: config.Settings, *, tasks: Sequence[str], afresh: bool
+) -> tuple[Path, int]:
+    """Make the attempts that are not made yet; the run file, and the exit code.
+
+    Raises:
+        UsageError: an arm cannot run on this engine.
+        StoreError: the run file cannot be written.
+
+    """
+    known, done = {}, frozenset[tuple[str, str, str, int]]()
+    about = _about(plan, engine, tasks)
+    path = None if afresh else _begun(settings.runs, about["fingerprint"])
+    if path is not None:
+        with RunFile.open(path) as before:
+            known, done = before.samples(), finished(before)
+        if len(done) == len(plan):
+            say(f"The run {path.stem} is complete already; --fresh measures again.")
+            return path, 0
+        say(f"Going on with the run {path.stem}: {len(done):,} of {len(plan):,} attempts are finished.")
+    board = Board(plan)
+    equality = Equality()
+    graders = Graders(equality)
+    writer: RunWriter | None = None
+    try:
+        if path is None:
+            check(plan, engine, SCORERS)  # nothing is laid out before
+            writer = RunWriter.create(
+                settings.runs, command=sys.argv[1:], versions=config.versions(), meta={"evaluation": about}
+            )
+            for item in plan.items:
+                writer.item(item.problem.id, item_body(item))
+            writer.flush()
+        else:
+            writer = RunWriter.resume(path)
+        evaluation = Evaluation(
+            plan,
+            engine,
+            writer=writer,
+            grader=graders,
+            equality=equality,
+            scorers=SCORERS,
+            known=known,
+            finished=done,
+            tell=board.tell,
+        )
+        with board:
+            ended = anyio.run(_interruptible, evaluation, graders, equality)
+    finally:
+        if writer is not None:
+            writer.close()
+    if ended:
+        say(f"Stopped after {evaluation.tally.done:,} of {len(plan):,} attempts. Go on: {_command()}")
+        return writer.path, 130
+    return writer.path, 5 if evaluation.tally.failed else 0
+
+
+async def _interruptible(evaluation: Evaluation, graders: Graders, equality: Equality) -> bool:
+    """Run to the end; True: it was asked to stop before. Asked once it finishes what runs, asked twice it stops."""
+    asked = False
+
+    async def listen(scope: anyio.CancelScope) -> None:
+        nonlocal asked
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                if asked:
+                    scope.cancel()
+                    return
+                asked = True
+                evaluation.end()
+                say("Finishing the attempts that run. Ctrl-C again stops at once; what is finished is kept.")
+
+    try:
+        async with anyio.create_task_group() as group:
+            if sys.platform != "win32":
+                group.start_soon(listen, group.cancel_scope)
+            await evaluation.run()
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        error: BaseException = errors
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
+    finally:
+        with anyio.CancelScope(shield=True):
+            await graders.aclose()
+            await equality.aclose()
+    return asked
+
+
+def _about(plan: Plan, engine: Engine, tasks: Sequence[str]) -> dict[str, Any]:
+    """What makes two commands the same evaluation, and its name."""
+    about: dict[str, Any] = {
+        "tasks": list(tasks),
+        "model": engine.capabilities.name,
+        "tokenizer": engine.capabilities.tokenizer,
+        "arms": [[arm.strategy, arm.budget] for arm in plan.arms],
+        "seeds": list(plan.seeds),
+    }
+    items = {item.problem.id: item_body(item) for item in plan.items}
+    told = json.dumps([about, items], sort_keys=True, default=str)
+    return about | {"fingerprint": hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()}
+
+
+def _begun(runs: Path, fingerprint: str) -> Path | None:
+    """The newest run file of the same evaluation."""
+    for path in sorted(runs.glob("*.sqlite"), reverse=True):
+        try:
+            with RunFile.open(path) as run:
+                if run.meta().get("evaluation", {}).get("fingerprint") == fingerprint:
+                    return path
+        except StoreError:
+            continue
+    return None
+
+
+def _command() -> str:
+    return shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])  # noqa: PTH119 - a word, not a path
+
+
+# -- what a person sees --------------------------------------------------------------------------------------
+
+
+class Board:
+    """Progress: a line that is painted again on a terminal, one now and then elsewhere."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._began = self._said = time.monotonic()
+        self._first: int | None = None
+        self._live = Live(console=err(), refresh_per_second=4, transient=True) if err().is_terminal else None
+
+    def __enter__(self) -> None:
+        if self._live:
+            self._live.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def tell(self, tally: Tally) -> None:
+        """After each attempt."""
+        now = time.monotonic()
+        self._first = tally.done - 1 if self._first is None else self._first
+        if self._live:
+            self._live.update(Text(self._line(tally, now - self._began)))
+        elif now - self._said > EVERY:
+            self._said = now
+            say(self._line(tally, now - self._began))
+
+    def _line(self, tally: Tally, seconds: float) -> str:
+        rate = tally.generated / seconds if seconds else 0.0
+        here = tally.done - (self._first or 0)
+        left = seconds / here * (tally.total - tally.done) if here else 0.0
+        graded = [right for each in tally.right.values() for right in each]
+        parts = [
+            f"{tally.done:,} of {tally.total:,} attempts",
+            f"{tally.generated:,} tokens generated, {tally.charged.completion:,} charged",
+            f"{rate:,.0f} tok/s",
+            f"{left / 60:.0f} min left",
+        ]
+        if graded:
+            low, high = wilson(sum(graded), len(graded))
+            parts.append(f"right {sum(graded) / len(graded):.0%} [{low:.0%}, {high:.0%}]")
+        if tally.failed:
+            parts.append(f"{tally.failed} broke")
+        return " · ".join(parts)
+
+
+def table(measured: Study) -> Table:
+    """A line for each arm: how often it was right, and what it cost."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("strategy", "budget", "n", "right", "95 %", "tokens", "prompt", "no answer", "broke"):
+        drawn.add_column(name, justify="left" if name in ("strategy", "budget") else "right", overflow="fold")
+    by_arm: dict[Any, list[Outcome]] = {}
+    for outcome in measured.outcomes:
+        by_arm.setdefault(outcome.arm, []).append(outcome)
+    for arm, outcomes in by_arm.items():
+        graded = [o.correct for o in outcomes if o.correct is not None]
+        low, high = wilson(sum(graded), len(graded)) if graded else (0.0, 1.0)
+        n = len(outcomes)
+        drawn.add_row(
+            one_line(arm.strategy) + (" (oracle)" if arm.oracle else ""),
+            arm.budget,
+            f"{n:,}",
+            f"{sum(graded) / len(graded):.3f}" if graded else "-",
+            f"{low:.3f} to {high:.3f}" if graded else "-",
+            f"{sum(o.usage.completion for o in outcomes) / n:,.0f}",
+            f"{sum(o.usage.prompt for o in outcomes) / n:,.0f}",
+            f"{sum(o.answer is None for o in outcomes):,}",
+            f"{sum(o.stop == 'failed' for o in outcomes):,}",
+        )
+    return drawn
+
+
+def opened(settings: config.Settings, run: str | None) -> RunFile:
+    """The run file of an evaluation by its id, its beginning or its end; else of the newest.
+
+    Raises:
+        UsageError: there is none.
+
+    """
+    for path in sorted(settings.runs.glob("*.sqlite"), reverse=True):
+        if run is None or path.stem.startswith(run) or path.stem.endswith(run):
+            file = RunFile.open(path)
+            if "evaluation" in file.meta():
+                return file
+            file.close()
+    raise UsageError("There is no such evaluation. Make one: ponder eval chain_sum --limit 20")
+
+
+def measured(settings: config.Settings, run: str | None) -> Study:
+    """The study of an evaluation; see `opened`."""
+    with opened(settings, run) as file:
+        return study(file)
+
+
+def write_report(settings: config.Settings, run: str | None, to: str | None) -> str:
+    """Write the report of an evaluation; the name of the file."""
+    with opened(settings, run) as file:
+        found = study(file)
+        traces = {outcome.attempt: _trace(file, outcome) for outcome in notable(found)}
+    return _written(Path(to or f"{found.name}.html"), render(found, traces).encode("utf-8", "replace"))
+
+
+def _trace(file: RunFile, outcome: Outcome) -> str:
+    return "\n".join(lines(grow(file.events(int(outcome.attempt))), width=110, max_text=400))
+
+
+def export(settings: config.Settings, run: str | None, to: str) -> str:
+    """Write the outcomes of an evaluation, a row for each attempt; the name of the file.
+
+    Raises:
+        UsageError: the name tells no form, or pyarrow is missing.
+
+    """
+    found = measured(settings, run)
+    rows = [row(found, outcome) for outcome in found.outcomes]
+    path = Path(to)
+    if path.suffix == ".jsonl":
+        return _written(
+            path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows).encode("utf-8", "replace")
+        )
+    if path.suffix != ".parquet":
+        raise UsageError(f"{to} tells no form. Give a name that ends in .jsonl or .parquet.")
+    try:
+        import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
+        from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
+    except ImportError as error:
+        raise UsageError("Parquet needs pyarrow. Install it: pip install 'ponder[evals]'") from error
+    buffer = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows), buffer)
+    return _written(path, buffer.getvalue())
+
+
+def row(found: Study, outcome: Outcome) -> dict[str, Any]:
+    """An outcome as one flat row."""
+    item, usage = found.items.get(outcome.item), outcome.usage
+    return {
+        "run": found.name,
+        "model": found.model,
+        "simulated": found.simulated,
+        "strategy": outcome.arm.strategy,
+        "budget": outcome.arm.budget,
+        "oracle": outcome.arm.oracle,
+        "task": item.task if item else "",
+        "family": item.family if item else "",
+        "level": item.level if item else None,
+        "problem": outcome.item,
+        "seed": outcome.seed,
+        "gold": item.gold if item else None,
+        "answer": outcome.answer,
+        "correct": outcome.correct,
+        "prompt_tokens": usage.prompt,
+        "cached_tokens": usage.cached,
+        "completion_tokens": usage.completion,
+        "scorer_tokens": usage.scorer,
+        "calls": usage.calls,
+        "seconds": outcome.seconds,
+        "depth": outcome.depth,
+        "length": outcome.length,
+        "stop": outcome.stop,
+        "error": outcome.error,
+        "failed": outcome.failed,
+        "attempt": outcome.attempt,
+    }
+
+
+def _written(path: Path, content: bytes) -> str:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}). Name another place with --to."
+        ) from None
+    return str(path)

@@ -1,0 +1,1 @@
+"""Evidence: tasks, graders, a harness that loses nothing, statistics and the report."""

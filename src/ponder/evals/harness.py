@@ -1,0 +1,227 @@
+"""The harness: every arm at every item with every seed, once, whatever happens in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+
+from ponder.core.calls import Budget, Usage
+from ponder.core.errors import AllFailed, EngineError, UsageError
+from ponder.evals.pool import Pool
+from ponder.runtime.preflight import preflight
+from ponder.runtime.solve import solve
+from ponder.strategies import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from anyio.abc import TaskGroup
+
+    from ponder.core.prefix import Segment
+    from ponder.core.protocols import Engine, KeysOf, Result, Scorer
+    from ponder.evals.pool import Drawn
+    from ponder.evals.values import Arm, Item
+    from ponder.store import RunWriter
+
+AT_ONCE = 32
+"""Calls in flight that are aimed at, where the engine does not say how many it runs side by side."""
+CROWD = 4
+"""Attempts at once, for each call aimed at: those that only read from the pool cost next to nothing."""
+IN_A_ROW = 8
+"""Attempts that may break one after the other before the model is taken to be dead."""
+
+
+class Grader(Protocol):
+    """Says whether an answer is right; None where nobody can tell."""
+
+    async def grade(self, item: Item, answer: str | None) -> bool | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt to be made."""
+
+    arm: Arm
+    item: Item
+    seed: int
+
+    @property
+    def name(self) -> tuple[str, str, str, int]:
+        """What tells it from all others: strategy, budget, item, seed."""
+        return self.arm.strategy, self.arm.budget, self.item.problem.id, self.seed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be attempted. Items come outermost, so that the arms share what is read and drawn for each."""
+
+    items: tuple[Item, ...]
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...] = (0,)
+
+    def __len__(self) -> int:
+        """How many attempts there are."""
+        return len(self.items) * len(self.arms) * len(self.seeds)
+
+    def jobs(self) -> Iterator[Job]:
+        """All of them, in order."""
+        return (Job(arm, item, seed) for item in self.items for seed in self.seeds for arm in self.arms)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far it is. `charged` is what ledgers were charged, `generated` what was really sampled, in tokens."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    charged: Usage = field(default_factory=Usage)
+    generated: int = 0
+    right: dict[Arm, list[bool]] = field(default_factory=dict)
+
+
+def check(plan: Plan, engine: Engine, scorers: Mapping[str, Scorer]) -> None:
+    """See that every arm can run on the engine, before the first token.
+
+    Raises:
+        UsageError: with what cannot and why; or nothing is to be attempted.
+
+    """
+    if not len(plan):
+        raise UsageError(
+            "There is nothing to evaluate: no problems or no strategies. Name a task that has some."
+        )
+    for arm in plan.arms:
+        preflight(parse(arm.strategy), {"solver": engine}, scorers)
+        Budget.parse(arm.budget)
+
+
+class Evaluation:
+    """Runs a plan on an engine and writes down all that comes of it.
+
+    Args:
+        plan: what to attempt.
+        engine: on what; it plays every role.
+        writer: of the run file; each attempt, sample and grade goes there as it comes.
+        grader: of answers.
+        equality: of answers, for votes.
+        scorers: by name.
+        known: samples kept by an earlier part of this run.
+        finished: names of the jobs (`Job.name`) that are done already.
+        at_once: calls in flight that are aimed at.
+        tell: called with the tally after each attempt.
+
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        *,
+        writer: RunWriter,
+        grader: Grader,
+        equality: KeysOf,
+        scorers: Mapping[str, Scorer] | None = None,
+        known: Mapping[tuple[str, int], Segment] | None = None,
+        finished: frozenset[tuple[str, str, str, int]] = frozenset(),
+        at_once: int | None = None,
+        tell: Callable[[Tally], None] | None = None,
+    ) -> None:
+        self.tally = Tally(len(plan), done=sum(job.name in finished for job in plan.jobs()))
+        self._plan = plan
+        self._engine = engine
+        self._writer = writer
+        self._grader = grader
+        self._equality = equality
+        self._scorers = scorers or {}
+        self._known = known
+        self._finished = finished
+        self._at_once: int = at_once or int(getattr(engine, "sequences", AT_ONCE))
+        self._tell = tell or (lambda _: None)
+        self._ending = False
+        self._in_a_row = 0
+        self._last: Exception | None = None
+
+    def end(self) -> None:
+        """Begin no further attempt; those that run come to their end."""
+        self._ending = True
+
+    async def run(self) -> None:
+        """Make every attempt that is not finished.
+
+        Raises:
+            EngineError: the model broke so often in a row that it is taken to be dead; all else is kept.
+
+        """
+        check(self._plan, self._engine, self._scorers)
+        async with anyio.create_task_group() as generating:
+            pool = Pool(self._engine, generating, keep=self._writer.sample, known=self._known)
+            async with anyio.create_task_group() as attempts:
+                await self._begin_all(pool, attempts)
+            generating.cancel_scope.cancel()  # samples that nobody waits for any more
+        if self._in_a_row >= IN_A_ROW:
+            raise EngineError(
+                f"{IN_A_ROW} attempts in a row broke; the last said: {self._last} What was finished is kept: mend the "
+                "model and run the same command again."
+            )
+
+    async def _begin_all(self, pool: Pool, attempts: TaskGroup) -> None:
+        turn = anyio.Semaphore(CROWD * self._at_once)
+        for job in self._plan.jobs():
+            if job.name in self._finished:
+                continue
+            await pool.room(self._at_once)
+            await turn.acquire()
+            if self._ending:
+                return
+            drawn = pool.attempt(job.seed)
+            attempts.start_soon(partial(self._attempt, job, drawn, pool, turn))
+            await drawn.began.wait()  # only then is it known what it adds to the calls in flight
+
+    async def _attempt(self, job: Job, drawn: Drawn, pool: Pool, turn: anyio.Semaphore) -> None:
+        recording = self._writer.attempt(oracle=job.arm.oracle, task=job.item.task)
+        try:
+            result = await solve(
+                job.item.problem,
+                parse(job.arm.strategy),
+                {"solver": drawn},
+                equality=self._equality,
+                scorers=self._scorers,
+                budget=Budget.parse(job.arm.budget),
+                seed=job.seed,
+                watchers=[recording],
+                trace=self._writer.id,
+            )
+        except (EngineError, AllFailed) as error:
+            self.tally.failed += 1
+            self._in_a_row += 1
+            self._last = error
+            if self._in_a_row >= IN_A_ROW:
+                self.end()
+        else:
+            self._in_a_row = 0
+            await self._grade(job, recording.id, result)
+        finally:
+            drawn.began.set()
+            turn.release()
+        self.tally.done += 1
+        self.tally.generated = pool.generated
+        self._tell(self.tally)
+
+    async def _grade(self, job: Job, attempt: int, result: Result) -> None:
+        """Grade the answer and those of the candidates; a grade in the file says that the attempt is complete."""
+        candidates = result.choice.candidates if result.choice else ()
+        answers = {"": result.answer} | {c.path.place: c.answer for c in candidates if c.path.place}
+        known: dict[str | None, bool | None] = {}
+        for answer in dict.fromkeys(answers.values()):
+            known[answer] = await self._grader.grade(job.item, answer)
+        for place, answer in answers.items():
+            if place:
+                self._writer.grade(attempt, place, known[answer])
+        self._writer.grade(attempt, "", known[result.answer])
+        self.tally.charged += result.usage
+        if (right := known[result.answer]) is not None:
+            self.tally.right.setdefault(job.arm, []).append(right)

@@ -1,0 +1,142 @@
+"""The samples that arms share: one generation for each (prefix, sampling, index), charged to each in full."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+
+from ponder.core.errors import EngineError
+from ponder.engines._layer import Layer, key_of, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from anyio.abc import TaskGroup
+
+    from ponder.core.calls import Sampling
+    from ponder.core.prefix import Prefix, Segment
+    from ponder.core.protocols import Delta, Engine
+
+
+@dataclass(eq=False, slots=True)
+class _Drawing:
+    """A sample while it is generated."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    outcome: Segment | Exception | None = None
+
+
+class Pool:
+    """Generates each sample once, however many arms ask for it, and hands each to `keep` as it comes.
+
+    A sample is named by what it continues, how, the seed of the run and its index among the equal ones that an
+    attempt asks for. So arms that draw the same thing are compared on the same draws: small n replays from the
+    widest arm, and adaptive stopping from both. What was generated is whole: an arm that stops early, or whose
+    budget ends, is shown and charged a part of it; so generation goes on where an arm has left.
+
+    Args:
+        engine: which generates.
+        tasks: where it does; their end ends what is in flight.
+        keep: takes each sample with its name, for a later run.
+        known: samples kept before.
+
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tasks: TaskGroup,
+        *,
+        keep: Callable[[str, int, Segment], None],
+        known: Mapping[tuple[str, int], Segment] | None = None,
+    ) -> None:
+        self.engine = engine
+        self.generated = 0  # completion tokens
+        self.in_flight = 0  # calls
+        self._tasks = tasks
+        self._keep = keep
+        self._known = dict(known or {})
+        self._drawing: dict[tuple[str, int], _Drawing] = {}
+        self._fewer = anyio.Event()
+
+    def attempt(self, seed: int) -> Drawn:
+        """The engine as one attempt with this seed has it."""
+        return Drawn(self, seed)
+
+    async def draw(self, key: str, nth: int, prefix: Prefix, sampling: Sampling) -> Segment:
+        """The `nth` sample of what `key` names."""
+        name = key, nth
+        if (segment := self._known.get(name)) is not None:
+            await anyio.lowlevel.checkpoint()
+            return segment
+        drawing = self._drawing.get(name)
+        if drawing is None:
+            drawing = self._drawing[name] = _Drawing()
+            self.in_flight += 1
+            self._tasks.start_soon(self._generate, name, drawing, prefix, sampling)
+        await drawing.done.wait()
+        if isinstance(drawing.outcome, Exception):
+            raise drawing.outcome
+        if drawing.outcome is None:
+            raise EngineError(
+                "The evaluation was ended while this sample was generated. Run it again to go on."
+            )
+        return drawing.outcome
+
+    async def _generate(
+        self, name: tuple[str, int], drawing: _Drawing, prefix: Prefix, sampling: Sampling
+    ) -> None:
+        try:
+            segment = await self.engine.extend(prefix, sampling)
+        except Exception as error:  # noqa: BLE001 - it is for whoever waits; who asks again tries again
+            drawing.outcome = error
+        else:
+            drawing.outcome = self._known[name] = segment
+            self.generated += segment.usage.completion
+            self._keep(*name, segment)
+        finally:
+            self.in_flight -= 1
+            del self._drawing[name]
+            drawing.done.set()
+            self._fewer.set()
+            self._fewer = anyio.Event()
+
+    async def room(self, most: int) -> None:
+        """Wait until fewer than `most` calls are in flight."""
+        while self.in_flight >= most:
+            await self._fewer.wait()
+
+
+class Drawn(Layer):
+    """An engine whose samples come from a pool. `began` is set when it is first asked."""
+
+    def __init__(self, pool: Pool, seed: int) -> None:
+        super().__init__(pool.engine)
+        self.began = anyio.Event()
+        self._pool = pool
+        self._seed = seed
+        self._asked: Counter[str] = Counter()
+
+    async def extend(
+        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
+    ) -> Segment:
+        how = replace(sampling, seed=None)
+        greedy = how.temperature == 0
+        key = key_of(None if greedy else self._seed, prefix, how)
+        nth = 0 if greedy else self._asked[key]
+        self._asked[key] += 1
+        self.began.set()
+        if "seed" in self.capabilities.can:
+            how = replace(how, seed=_seed(key, nth))
+        segment = await self._pool.draw(key, nth, prefix, how)
+        return shown(segment, watch if "streams" in self.capabilities.can else None)
+
+
+def _seed(*what: Any) -> int:
+    """A seed from a name, the same in every process: 63 bits."""
+    return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:8]) >> 1

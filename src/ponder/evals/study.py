@@ -1,0 +1,161 @@
+"""A study out of a run file: what was measured, as values. Reading needs no model and changes nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from ponder.core import events as e
+from ponder.core.calls import Usage
+from ponder.core.problem import Message, Problem
+from ponder.evals.values import Arm, Item, Outcome, Study
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ponder.store import AttemptRow, RunFile
+
+SIMULATED = "simulated"
+
+
+def item_body(item: Item) -> dict[str, Any]:
+    """An item as JSON values, for the run file."""
+    problem = item.problem
+    return {
+        "messages": [[m.role, m.content, dict(m.extra)] for m in problem.messages],
+        "kind": problem.kind,
+        "choices": problem.choices,
+        "gold": item.gold,
+        "task": item.task,
+        "family": item.family,
+        "level": item.level,
+        "grader": item.grader,
+        "meta": dict(item.meta),
+    }
+
+
+def item_of(name: str, body: Mapping[str, Any]) -> Item:
+    """What `item_body` made of an item."""
+    messages = tuple(
+        Message(role, content if isinstance(content, str) else tuple(content), extra)
+        for role, content, extra in body["messages"]
+    )
+    return Item(
+        Problem(name, messages, body["kind"], body["choices"]),
+        body["gold"],
+        body["task"],
+        body["family"],
+        body["level"],
+        body["grader"],
+        body["meta"],
+    )
+
+
+def finished(run: RunFile) -> frozenset[tuple[str, str, str, int]]:
+    """The names of the jobs that are complete: ended otherwise than in an error, and graded."""
+    graded = run.grades()
+    return frozenset(
+        (a.strategy, a.budget, a.problem, a.seed)
+        for a in run.attempts()
+        if a.status == "finished" and a.stop != "failed" and "" in graded.get(a.id, {})
+    )
+
+
+def study(run: RunFile) -> Study:
+    """All that a run file holds of an evaluation.
+
+    Where a job was attempted again after an error, its last attempt counts, and what broke before is counted in
+    `Outcome.failed`.
+
+    Raises:
+        StoreError: the file is damaged.
+
+    """
+    about, grades = run.meta(), run.grades()
+    items = {name: item_of(name, body) for name, body in run.items().items()}
+    latest: dict[tuple[str, str, str, int], list[AttemptRow]] = defaultdict(list)
+    for row in run.attempts():
+        if row.status == "finished":
+            latest[row.strategy, row.budget, row.problem, row.seed].append(row)
+    outcomes, samples = [], {}
+    widest: dict[str, int] = defaultdict(int)
+    for rows in latest.values():
+        row = rows[-1]
+        events = run.events(row.id)
+        graded = grades.get(row.id, {})
+        outcomes.append(_outcome(row, events, graded, broke=len(rows) - 1))
+        drawn = _samples(events, graded)
+        if row.seed == min(about["evaluation"]["seeds"]) and len(drawn) > widest[row.problem]:
+            widest[row.problem] = len(drawn)
+            samples[row.problem] = drawn
+    models = {name for row in run.attempts() for name in row.models.values()}
+    return Study(
+        name=run.id,
+        command=about["command"],
+        model=", ".join(sorted(models)),
+        simulated=any(name.startswith(SIMULATED) for name in models),
+        versions=about["versions"],
+        seeds=about["evaluation"]["seeds"],
+        items=items,
+        outcomes=outcomes,
+        generated=sum(segment.usage.completion for segment in run.samples().values()),
+        samples=samples,
+    )
+
+
+def _outcome(
+    row: AttemptRow, events: Sequence[e.Event], graded: Mapping[str, bool | None], *, broke: int
+) -> Outcome:
+    extended = {event.place: event for event in events if isinstance(event, e.Extended)}
+    end = next((event for event in events if isinstance(event, e.Finished)), None)
+    lost = [event.error for event in events if isinstance(event, e.Failed) and not event.cancelled]
+    failed = row.stop == "failed"
+    chains = [_chain(place, extended) for place in extended]
+    candidates = [_chain(place, extended).completion for place in _places(events)]
+    return Outcome(
+        arm=Arm(row.strategy, row.budget, bool(row.labels.get("oracle"))),
+        item=row.problem,
+        seed=row.seed,
+        answer=row.answer,
+        correct=None if failed else graded.get(""),
+        usage=row.usage or Usage(),
+        # Not the clock's: samples come from the pool, and what else ran beside is no cost of this attempt's.
+        seconds=max((chain.seconds for chain in chains), default=0.0),
+        stop=row.stop or "",
+        error=(lost[-1] if lost else "the attempt broke") if failed else "",
+        failed=(row.failed or 0) + broke,
+        depth=max((chain.completion for chain in chains), default=0),
+        length=sum(candidates) / len(candidates) if candidates else 0.0,
+        votes=end.votes if end else (),
+        attempt=str(row.id),
+    )
+
+
+def _chain(place: str, extended: Mapping[str, e.Extended]) -> Usage:
+    """What was spent on the way to a place: calls that had to wait for each other."""
+    spent = Usage()
+    while (event := extended.get(place)) is not None:
+        spent += event.usage
+        place = event.parent
+    return spent
+
+
+def _places(events: Iterable[e.Event]) -> list[str]:
+    """The places of the paths whose answers were read, in order, each once."""
+    read = (place for event in events if isinstance(event, e.Answered) for place, _, _ in event.answers)
+    return list(dict.fromkeys(read))
+
+
+def _samples(
+    events: Sequence[e.Event], graded: Mapping[str, bool | None]
+) -> tuple[tuple[str, int, bool], ...]:
+    """(key, tokens, right) of each graded path of an attempt, in order of index."""
+    extended = {event.place: event for event in events if isinstance(event, e.Extended)}
+    keys = {
+        place: key or ""
+        for event in events
+        if isinstance(event, e.Answered)
+        for place, _, key in event.answers
+    }
+    places = [place for place in _places(events) if graded.get(place) is not None]
+    return tuple((keys[place], _chain(place, extended).completion, bool(graded[place])) for place in places)

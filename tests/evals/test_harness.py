@@ -1,0 +1,240 @@
+"""The harness loses nothing, measures nothing twice, and charges every arm in full."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import anyio
+import pytest
+from support import SCORERS, Keys
+
+from ponder.core.errors import EngineError, UsageError
+from ponder.core.problem import Problem
+from ponder.engines.layers import Faulty
+from ponder.engines.scripted import Scripted
+from ponder.evals.harness import Evaluation, Plan
+from ponder.evals.study import finished, item_body, item_of, study
+from ponder.evals.values import Arm, Item
+from ponder.store import RunFile, RunWriter
+
+ARMS = (
+    Arm("chain-of-thought", "4k"),
+    Arm("self-consistency:n=4", "4k"),
+    Arm("self-consistency:n=8", "4k"),
+    Arm("adaptive-consistency:n=8", "4k"),
+    Arm("self-consistency:n=8", "60"),
+)
+
+
+class Exact:
+    async def grade(self, item, answer):
+        return None if item.gold is None else answer == item.gold
+
+
+def items(n):
+    return tuple(
+        Item(Problem.of(f"What is {i} + {i}?", id=f"q{i}"), str(2 * i), task="doubles") for i in range(n)
+    )
+
+
+def script(prefix):
+    """Right more often than not, a wrong answer nearby, as the question has it."""
+    words = prefix.prompt.messages[-1].text.rpartition("What is ")[2].split()
+    right = 2 * int(words[0])
+    return {
+        f"Adding. The answer is {right}.": 0.6,
+        f"Adding {right} and more. The answer is {right + 1}.": 0.3,
+        "I do not know.": 0.1,
+    }
+
+
+def writer(folder, plan):
+    made = RunWriter.create(folder, command=["eval"], meta={"evaluation": {"seeds": list(plan.seeds)}})
+    for item in plan.items:
+        made.item(item.problem.id, item_body(item))
+    return made
+
+
+async def evaluated(plan, engine, to, **more):
+    evaluation = Evaluation(plan, engine, writer=to, grader=Exact(), equality=Keys(), scorers=SCORERS, **more)
+    await evaluation.run()
+    return evaluation.tally
+
+
+def told(path):
+    """What a table is made of, without times and ids."""
+    with RunFile.open(path) as run:
+        measured = study(run)
+    return sorted(
+        (str(o.arm), o.item, o.seed, o.answer, o.correct, o.usage.completion, o.usage.prompt, o.votes)
+        for o in measured.outcomes
+    )
+
+
+def test_every_attempt_is_made_once_and_arms_share_their_samples(tmp_path):
+    plan = Plan(items(6), ARMS, (0, 1))
+    engine = Scripted(script)
+    with writer(tmp_path, plan) as to:
+        tally = anyio.run(evaluated, plan, engine, to)
+    with RunFile.open(to.path) as run:
+        measured, samples = study(run), run.samples()
+    assert tally.done == len(plan) == len(measured.outcomes) == 60
+    assert Counter(o.arm for o in measured.outcomes) == dict.fromkeys(ARMS, 12)
+    assert tally.generated == engine.completion_tokens == sum(s.usage.completion for s in samples.values())
+    # Greedy once for each item; the widest arm's eight for each item and seed, and nothing else.
+    assert engine.calls == len(samples) == 6 + 6 * 2 * 8
+    charged = sum(o.usage.completion for o in measured.outcomes)
+    assert charged > 2 * tally.generated
+    by = {(o.arm, o.item, o.seed): o for o in measured.outcomes}
+    for item in plan.items:
+        for seed in plan.seeds:
+            four, eight = (by[Arm(f"self-consistency:n={n}", "4k"), item.problem.id, seed] for n in (4, 8))
+            assert four.usage.calls == 4
+            assert eight.usage.calls == 8
+            assert by[ARMS[4], item.problem.id, seed].usage.completion <= 60
+            drawn = measured.samples[item.problem.id]
+            assert len(drawn) == 8
+            if seed == 0:
+                assert eight.usage.completion == sum(tokens for _, tokens, _ in drawn)
+                assert four.usage.completion == sum(tokens for _, tokens, _ in drawn[:4])
+            assert eight.correct == (eight.answer == item.gold)
+    assert len({o.answer for o in measured.outcomes}) > 6
+
+
+def test_what_was_stopped_goes_on_and_ends_as_if_it_never_had(tmp_path):
+    plan = Plan(items(5), ARMS, (0, 1))
+    with writer(tmp_path / "whole", plan) as whole:
+        anyio.run(evaluated, plan, Scripted(script), whole)
+    engine = Scripted(script)
+    with writer(tmp_path / "parts", plan) as to:
+
+        async def some(most):
+            evaluation = Evaluation(
+                plan, engine, writer=to, grader=Exact(), equality=Keys(), scorers=SCORERS, **known
+            )
+            ends = evaluation.tally.done + most
+            evaluation._tell = lambda tally: tally.done >= ends and evaluation.end()
+            await evaluation.run()
+
+        for most in (3, 11, 7, 1000):
+            to.flush()
+            with RunFile.open(to.path) as run:
+                known = {"known": run.samples(), "finished": finished(run)}
+            anyio.run(some, most)
+    assert told(to.path) == told(whole.path)
+    with RunFile.open(to.path) as run:
+        assert engine.calls == len(run.samples()), "a sample was generated twice"
+        assert len(run.attempts()) == len(plan), "an attempt was made twice"
+
+
+def test_a_model_that_breaks_costs_its_attempts_and_a_dead_one_the_run(tmp_path):
+    plan = Plan(items(12), ARMS[:2])
+    engine = Faulty(Scripted(script), 5, errors=0.3, fatal=1.0)
+    with writer(tmp_path, plan) as to:
+        tally = anyio.run(evaluated, plan, engine, to)
+        to.flush()
+        with RunFile.open(to.path) as run:
+            known, done = run.samples(), finished(run)
+            broke = [o for o in study(run).outcomes if o.stop == "failed"]
+        assert 0 < tally.failed == len(broke) == len(plan) - len(done)
+        assert all(o.correct is None and o.error for o in broke)
+        # The same command again attempts those, and only those.
+        again = anyio.run(lambda: evaluated(plan, Scripted(script), to, known=known, finished=done))
+        assert again.done == len(plan)
+    with RunFile.open(to.path) as run:
+        assert len(finished(run)) == len(plan)
+        mended = study(run).outcomes
+    assert len(mended) == len(plan)
+    assert sum(o.failed > 0 for o in mended) >= tally.failed
+    dead = Faulty(Scripted(script), errors=1.0, fatal=1.0)
+    with writer(tmp_path, plan) as to, pytest.raises(EngineError, match="8 attempts in a row broke"):
+        anyio.run(evaluated, plan, dead, to)
+
+
+def test_a_plan_that_cannot_run_is_refused_before_the_first_token(tmp_path):
+    engine = Scripted(script, without=("logprobs",))
+    for arms, said in (((Arm("best-of-n", "4k"),), "log-probabilities"), ((), "nothing to evaluate")):
+        plan = Plan(items(2), arms)
+        with writer(tmp_path, plan) as to, pytest.raises(UsageError, match=said):
+            anyio.run(evaluated, plan, engine, to)
+    assert engine.calls == 0
+
+
+def test_an_item_is_the_same_after_it_was_kept():
+    item = Item(
+        Problem.of("Which?", "choice", id="a"), "B", "t", "logic", 0.5, "choice", {"choices": ["x", "y"]}
+    )
+    assert item_of("a", json.loads(json.dumps(item_body(item)))) == item
+
+
+CHILD = """
+import sys, anyio
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from evals.test_harness import *
+plan = Plan(items(40), ARMS[:4], (0,))
+folder = Path(sys.argv[1])
+calls = open(folder / "calls", "a")
+class Counted(Scripted):
+    async def extend(self, prefix, sampling, watch=None):
+        calls.write("x"); calls.flush()
+        return await super().extend(prefix, sampling, watch)
+paths = list(folder.glob("*.sqlite"))
+known = {}
+if paths:
+    with RunFile.open(paths[0]) as run:
+        known = {"known": run.samples(), "finished": finished(run)}
+    to = RunWriter.resume(paths[0])
+else:
+    to = writer(folder, plan)
+print("ready", flush=True)
+anyio.run(lambda: evaluated(plan, Counted(script, delay=0.0005), to, at_once=16, **known))
+to.close()
+print("done", flush=True)
+"""
+
+
+def test_kills_lose_nothing_that_was_kept_and_duplicate_nothing(tmp_path):
+    """SIGKILL at random points, resumed each time, until the plan is through (reliability row R1)."""
+    here = str(Path(__file__).parent.parent)
+    plan = Plan(items(40), ARMS[:4], (0,))
+    with writer(tmp_path / "whole", plan) as whole:
+        anyio.run(evaluated, plan, Scripted(script), whole)
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    chance, kills = random.Random(11), 0
+    kept_samples, kept_attempts = set(), set()
+    while True:
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(folder), here],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout.readline() == "ready\n"
+        if kills < 10:
+            time.sleep(chance.random() * 0.4)  # the random point is a time
+            child.send_signal(signal.SIGKILL)
+            kills += 1
+        said = child.stdout.read()
+        child.wait()
+        child.stdout.close()
+        [path] = folder.glob("*.sqlite")
+        with RunFile.open(path) as run:
+            samples, done = run.samples(), finished(run)
+        assert kept_samples <= set(samples)
+        assert kept_attempts <= done
+        kept_samples, kept_attempts = set(samples), done
+        if "done" in said:
+            break
+    assert told(path) == told(folder.parent / "whole" / whole.path.name)
+    with RunFile.open(path) as run:
+        rows = [r for r in run.attempts() if r.status == "finished"]
+    assert len(rows) == len({(r.strategy, r.budget, r.problem, r.seed) for r in rows}) == len(plan)
+    spent_again = len((folder / "calls").read_text()) - len(samples)
+    in_flight_and_uncommitted = 16 + 8 + 100  # a commit may wait 50 ms: a hundred of these calls
+    assert 0 <= spent_again <= kills * in_flight_and_uncommitted
