@@ -41,7 +41,7 @@ native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor
 	@echo "Building llama.cpp for this processor in .peers/native"
 	@$(PYTHON) -m venv .peers/build
 	@.peers/build/bin/python -m pip install -qq --disable-pip-version-check cmake ninja
-	@.peers/build/bin/python -m pip download -qq --disable-pip-version-check --no-deps --no-binary :all: --dest .peers/build xllamacpp==$(RELEASE)
+	@.peers/build/bin/python -m pip download -qq --disable-pip-version-check --no-deps --no-binary xllamacpp --dest .peers/build xllamacpp==$(RELEASE)
 	@tar -xzf .peers/build/xllamacpp-$(RELEASE).tar.gz -C .peers/build
 	@PATH="$(CURDIR)/.peers/build/bin:$$PATH" cmake -S .peers/build/xllamacpp-$(RELEASE)/thirdparty/llama.cpp -B .peers/native -G Ninja \
 		-DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=ON -DLLAMA_CURL=OFF -DLLAMA_BUILD_COMMON=OFF \

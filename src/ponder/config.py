@@ -228,9 +228,9 @@ def simulated(name: str | None) -> Engine | None:
     """The simulated model, where that is what a name means: "simulated", or with parameters "simulated:skill=0.5"."""
     if name is None or name.partition(":")[0] != "simulated":
         return None
-    from ponder.evals.simulated import parse
+    from ponder.evals.simulated import Simulated
 
-    return parse(name)
+    return Simulated.named(name)
 
 
 def close(engine: Engine) -> None:

@@ -231,7 +231,15 @@ def eval_(
         list[str] | None,
         typer.Option("--budget", "-b", metavar="BUDGET", help="For each problem; repeat it for more."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Problems of each task.")] = 50,
+    limit: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=1,
+            help="Problems of each task, 50 if not said; or repeat it, one for each task.",
+        ),
+    ] = None,
     seeds: Annotated[
         int, typer.Option("--seeds", "--epochs", metavar="N", min=1, help="Times that each is attempted.")
     ] = 1,
@@ -255,25 +263,25 @@ def eval_(
     from ponder import config
     from ponder.cli import evaluating
     from ponder.cli.terminal import out, say
+    from ponder.core.calls import Budget
     from ponder.evals.harness import Plan
-    from ponder.evals.tasks import load
     from ponder.evals.values import Arm
     from ponder.strategies import parse
 
     settings = _settings()
     named = tasks or ["chain_sum"]
     arms = tuple(
-        Arm(str(parse(s)), str(b))
+        Arm(str(parse(s)), str(Budget.parse(b)))
         for s in strategy or ["chain-of-thought", "self-consistency:n=8"]
         for b in budget or [settings.budget]
     )
-    loaded = [load(task, limit=limit, seed=seed) for task in named]
+    loaded = evaluating.load(named, limit or [50], seed)
     for complaint in (c for task in loaded for c in task.complaints):
         say(complaint)
     plan = Plan(tuple(item for task in loaded for item in task.items), arms, tuple(range(seeds)))
     engine = _engine(model, settings, yes=yes, quiet=quiet)
     try:
-        path, code = evaluating.evaluate(plan, engine, settings, tasks=named, afresh=fresh)
+        path, code = evaluating.evaluate(plan, engine, settings, named=named, afresh=fresh, quiet=quiet)
     finally:
         config.close(engine)
     measured = evaluating.measured(settings, path.stem)

@@ -10,6 +10,7 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,14 @@ from rich.text import Text
 from ponder import config
 from ponder.cli.terminal import err, one_line, say
 from ponder.core.errors import StoreError, UsageError
+from ponder.evals import tasks
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, Plan, check
-from ponder.evals.report import notable, render
+from ponder.evals.report import render
+from ponder.evals.simulated import Simulated
 from ponder.evals.stats import wilson
 from ponder.evals.study import finished, item_body, study
+from ponder.evals.tasks import Tasks
 from ponder.runtime.draw import lines
 from ponder.runtime.equality import Equality
 from ponder.runtime.tree import grow
@@ -33,7 +37,7 @@ from ponder.scorers import CATALOGUE as SCORERS
 from ponder.store import RunFile, RunWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ponder.core.protocols import Engine
     from ponder.evals.harness import Tally
@@ -43,8 +47,29 @@ EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
+def load(named: Sequence[str], limits: Sequence[int], seed: int) -> list[Tasks]:
+    """The items of tasks, as many of each as is said, once for all or for each.
+
+    Raises:
+        UsageError: there is no such task, it cannot be read, or the limits do not match the tasks.
+
+    """
+    if len(limits) not in (1, len(named)):
+        raise UsageError(
+            f"There are {len(named)} tasks and {len(limits)} limits. Give one for all, or one for each."
+        )
+    return [_load(task, limits[i % len(limits)], seed) for i, task in enumerate(named)]
+
+
+def _load(task: str, limit: int, seed: int) -> Tasks:
+    """Those of a simulated world, too, which are no use for a real model."""
+    if task.partition(":")[0] == "simulated":
+        return Tasks(task, Simulated.named(task).world.items(limit))
+    return tasks.load(task, limit=limit, seed=seed)
+
+
 def evaluate(
-    plan: Plan, engine: Engine, settings: config.Settings, *, tasks: Sequence[str], afresh: bool
+    plan: Plan, engine: Engine, settings: config.Settings, *, named: Sequence[str], afresh: bool, quiet: bool
 ) -> tuple[Path, int]:
     """Make the attempts that are not made yet; the run file, and the exit code.
 
@@ -54,7 +79,7 @@ def evaluate(
 
     """
     known, done = {}, frozenset[tuple[str, str, str, int]]()
-    about = _about(plan, engine, tasks)
+    about = _about(plan, engine, named)
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
         with RunFile.open(path) as before:
@@ -87,7 +112,7 @@ def evaluate(
             scorers=SCORERS,
             known=known,
             finished=done,
-            tell=board.tell,
+            tell=None if quiet else board.tell,
         )
         with board:
             ended = anyio.run(_interruptible, evaluation, graders, equality)
@@ -133,10 +158,10 @@ async def _interruptible(evaluation: Evaluation, graders: Graders, equality: Equ
     return asked
 
 
-def _about(plan: Plan, engine: Engine, tasks: Sequence[str]) -> dict[str, Any]:
+def _about(plan: Plan, engine: Engine, named: Sequence[str]) -> dict[str, Any]:
     """What makes two commands the same evaluation, and its name."""
     about: dict[str, Any] = {
-        "tasks": list(tasks),
+        "tasks": list(named),
         "model": engine.capabilities.name,
         "tokenizer": engine.capabilities.tokenizer,
         "arms": [[arm.strategy, arm.budget] for arm in plan.arms],
@@ -205,8 +230,8 @@ class Board:
             f"{left / 60:.0f} min left",
         ]
         if graded:
-            low, high = wilson(sum(graded), len(graded))
-            parts.append(f"right {sum(graded) / len(graded):.0%} [{low:.0%}, {high:.0%}]")
+            about = wilson(sum(graded), len(graded))
+            parts.append(f"right {sum(graded) / len(graded):.0%} [{about.low:.0%}, {about.high:.0%}]")
         if tally.failed:
             parts.append(f"{tally.failed} broke")
         return " · ".join(parts)
@@ -216,20 +241,23 @@ def table(measured: Study) -> Table:
     """A line for each arm: how often it was right, and what it cost."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("strategy", "budget", "n", "right", "95 %", "tokens", "prompt", "no answer", "broke"):
-        drawn.add_column(name, justify="left" if name in ("strategy", "budget") else "right", overflow="fold")
+        words = name in ("strategy", "budget")
+        drawn.add_column(
+            name, justify="left" if words else "right", overflow="fold", no_wrap=name != "strategy"
+        )
     by_arm: dict[Any, list[Outcome]] = {}
     for outcome in measured.outcomes:
         by_arm.setdefault(outcome.arm, []).append(outcome)
     for arm, outcomes in by_arm.items():
         graded = [o.correct for o in outcomes if o.correct is not None]
-        low, high = wilson(sum(graded), len(graded)) if graded else (0.0, 1.0)
+        about = wilson(sum(graded), len(graded)) if graded else None
         n = len(outcomes)
         drawn.add_row(
             one_line(arm.strategy) + (" (oracle)" if arm.oracle else ""),
             arm.budget,
             f"{n:,}",
             f"{sum(graded) / len(graded):.3f}" if graded else "-",
-            f"{low:.3f} to {high:.3f}" if graded else "-",
+            f"{about.low:.3f} to {about.high:.3f}" if about else "-",
             f"{sum(o.usage.completion for o in outcomes) / n:,.0f}",
             f"{sum(o.usage.prompt for o in outcomes) / n:,.0f}",
             f"{sum(o.answer is None for o in outcomes):,}",
@@ -264,12 +292,27 @@ def write_report(settings: config.Settings, run: str | None, to: str | None) -> 
     """Write the report of an evaluation; the name of the file."""
     with opened(settings, run) as file:
         found = study(file)
-        traces = {outcome.attempt: _trace(file, outcome) for outcome in notable(found)}
-    return _written(Path(to or f"{found.name}.html"), render(found, traces).encode("utf-8", "replace"))
+        page = render(found, Traces(file, [outcome.attempt for outcome in found.outcomes]))
+    return _written(Path(to or f"{found.name}.html"), page.encode("utf-8", "replace"))
 
 
-def _trace(file: RunFile, outcome: Outcome) -> str:
-    return "\n".join(lines(grow(file.events(int(outcome.attempt))), width=110, max_text=400))
+class Traces(Mapping[str, str]):
+    """Attempt id -> its tree, drawn when it is asked for."""
+
+    def __init__(self, file: RunFile, attempts: Sequence[str]) -> None:
+        self._file = file
+        self._attempts = dict.fromkeys(attempts)
+
+    def __getitem__(self, attempt: str) -> str:
+        if attempt not in self._attempts:
+            raise KeyError(attempt)
+        return "\n".join(lines(grow(self._file.events(int(attempt))), width=110, max_text=400))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._attempts)
+
+    def __len__(self) -> int:
+        return len(self._attempts)
 
 
 def export(settings: config.Settings, run: str | None, to: str) -> str:
@@ -289,8 +332,8 @@ def export(settings: config.Settings, run: str | None, to: str) -> str:
     if path.suffix != ".parquet":
         raise UsageError(f"{to} tells no form. Give a name that ends in .jsonl or .parquet.")
     try:
-        import pyarrow as pa  # type: ignore[import-not-found, unused-ignore]
-        from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
+        import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as error:
         raise UsageError("Parquet needs pyarrow. Install it: pip install 'ponder[evals]'") from error
     buffer = io.BytesIO()

@@ -1,0 +1,114 @@
+"""`ponder eval`, as a person types it: measured, stopped, taken up again, reported and exported."""
+
+import json
+import re
+import signal
+import sys
+
+import pytest
+
+ARMS = ("-s", "direct", "-s", "cot", "-s", "self-consistency:n=8", "-b", "4k")
+SIMULATED = ("eval", "simulated", "-m", "simulated", *ARMS, "--limit", "30")
+
+
+def test_a_simulation_is_measured_reported_and_exported(ponder):
+    done = ponder(*SIMULATED, "--report", "report.html")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert rows[0][:3] == ["strategy", "budget", "n"]
+    assert re.search(r"direct\s+4k\s+30\s+0\.\d{3}\s+0\.\d{3} to 0\.\d{3}", done.stdout)
+    page = (ponder.folder / "report.html").read_text()
+    assert "simulat" in page.lower()
+    assert len(page) < 1_500_000
+    [run] = json.loads(ponder("runs", "--json").stdout)
+    again = ponder(*SIMULATED)
+    assert "is complete already" in again.stderr
+    assert again.stdout == done.stdout
+    assert len(json.loads(ponder("runs", "--json").stdout)) == 1
+    exported = ponder("export", run["run"], "-o", "outcomes.jsonl")
+    assert exported.stdout == "outcomes.jsonl\n"
+    outcomes = [json.loads(line) for line in (ponder.folder / "outcomes.jsonl").read_text().splitlines()]
+    assert len(outcomes) == 90
+    assert all(outcome["simulated"] for outcome in outcomes)
+    by_direct = [outcome["correct"] for outcome in outcomes if outcome["strategy"].startswith("direct")]
+    assert f"{sum(by_direct) / 30:.3f}" in done.stdout
+    assert ponder("export", "-o", "outcomes.parquet").stdout == "outcomes.parquet\n"
+    assert ponder("report", run["run"]).stdout.strip() == f"{run['run']}.html"
+    assert "no form" in ponder("export", "-o", "outcomes.doc").stderr
+    other = ponder(*SIMULATED, "--fresh")
+    assert other.stdout == done.stdout  # the same seeds, the same figures
+    assert len(json.loads(ponder("runs", "--json").stdout)) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_what_ctrl_c_ends_the_same_command_goes_on_with(ponder):
+    slow = ("eval", "simulated", "-m", "simulated:rate=100", *ARMS, "--limit", "40")
+    process = ponder.start(*slow)
+    while not (started := json.loads(ponder("runs", "--json").stdout)):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Finishing the attempts that run" in said
+    assert re.search(r"Stopped after \d+ of 120 attempts\. Go on: .*ponder eval simulated", said)
+    assert "Traceback" not in said
+    done = ponder(*slow)
+    assert done.returncode == 0, done.stderr
+    assert f"Going on with the run {started[0]['run']}" in done.stderr
+    assert len(json.loads(ponder("runs", "--json").stdout)) == 1
+    fast = ponder("eval", "simulated", "-m", "simulated", *ARMS, "--limit", "40")
+    assert [line.split()[:4] for line in fast.stdout.splitlines()] == [
+        line.split()[:4] for line in done.stdout.splitlines()
+    ]
+
+
+def test_a_malformed_line_is_named_and_the_rest_runs(ponder):
+    lines = [
+        '{"question": "What is 2 + 3?", "answer": "5"}',
+        "{oops",
+        '{"question": "What is 1 + 1?", "answer": 2}',
+    ]
+    (ponder.folder / "sums.jsonl").write_text("\n".join(lines))
+    done = ponder("eval", "sums.jsonl", "-m", "simulated", "-s", "direct")
+    assert done.returncode == 0, done.stderr
+    assert "sums.jsonl" in done.stderr
+    assert re.search(r"line 2\b", done.stderr)
+    assert re.search(r"direct\s+4k\s+2\s", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("eval", "chain_sun", "-m", "simulated"), "chain_sum"),
+        (("eval", "none.jsonl", "-m", "simulated"), "none.jsonl"),
+        (("eval", "-m", "simulated", "-s", "direkt"), "direct"),
+        (("eval", "-m", "simulated:skil=1"), "skill"),
+        (("eval", "-m", "simulated", "-b", "4x"), "4x"),
+        (("eval", "chain_sum", "-m", "simulated", "--limit", "2", "--limit", "3"), "one for each"),
+        (("report",), "ponder eval"),
+    ],
+)
+def test_what_makes_no_sense_is_one_sentence(ponder, words, said):
+    done = ponder(*words)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (ponder.home / "runs").exists()
+
+
+def test_a_real_model_on_real_sums(ponder, model):
+    words = (
+        "eval",
+        "chain_sum:min_terms=2,max_terms=2",
+        "-m",
+        model,
+        "-s",
+        "direct",
+        "-s",
+        "cot",
+        "--limit",
+        "3",
+    )
+    done = ponder(*words)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"direct\s+4k\s+3\s", done.stdout)
