@@ -44,7 +44,7 @@ def test_a_simulation_is_measured_reported_and_exported(ponder):
 def test_what_ctrl_c_ends_the_same_command_goes_on_with(ponder):
     slow = ("eval", "simulated", "-m", "simulated:rate=100", *ARMS, "--limit", "40")
     process = ponder.start(*slow)
-    while not (started := json.loads(ponder("runs", "--json").stdout)):
+    while not (started := json.loads(ponder("runs", "--json").stdout)) or not started[0]["attempts"]:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)

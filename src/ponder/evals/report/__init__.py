@@ -1,0 +1,106 @@
+"""The report of a study: one HTML file that opens anywhere, loads nothing, and says what compute bought.
+
+Everything that a model or a data set wrote is escaped, and what would act on a page is made visible. The pictures
+are drawn here, as SVG; the statistics are those of `ponder.evals.stats`, and nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ponder.evals.report import words
+from ponder.evals.report.compute import spending
+from ponder.evals.report.costs import costs
+from ponder.evals.report.depth import widths_and_depths
+from ponder.evals.report.difficulty import divided
+from ponder.evals.report.headline import abstract, headline
+from ponder.evals.report.lengths import answer_lengths
+from ponder.evals.report.markup import clip, tag
+from ponder.evals.report.measures import find
+from ponder.evals.report.page import SIMULATION, page
+from ponder.evals.report.problems import Room, problems
+from ponder.evals.report.provenance import date, provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ponder.evals.report.markup import Html
+    from ponder.evals.report.measures import Findings
+    from ponder.evals.values import Study
+
+__all__ = ["LARGEST", "render"]
+
+LARGEST = 1_500_000
+"""Bytes of a report; traces are left out before it grows beyond that."""
+
+FRAME = 40_000
+"""Bytes kept free for what stands around the traces."""
+
+SECTIONS = (
+    ("compute", "Compute"),
+    ("difficulty", "Difficulty"),
+    ("depth", "Depth"),
+    ("lengths", "Lengths"),
+    ("costs", "Costs"),
+    ("problems", "Problems"),
+    ("provenance", "Method"),
+)
+
+
+def render(study: Study, traces: Mapping[str, str] | None = None) -> str:
+    """The report as the text of one HTML file, at most 1.5 MB.
+
+    Args:
+        study: what was measured.
+        traces: attempt id -> its tree, drawn as text.
+
+    """
+    findings = find(study)
+    before = [
+        _top(findings),
+        spending(findings),
+        divided(findings),
+        widths_and_depths(findings),
+        answer_lengths(findings),
+        costs(findings),
+    ]
+    after = provenance(findings)
+    untraced = problems(findings, {}, Room(0))
+    size = sum(len(part.encode("utf-8", "replace")) for part in (*before, untraced, after))
+    room = Room(max(0, LARGEST - FRAME - size))
+    told = problems(findings, traces or MappingProxyType({}), room)
+    title = f"{SIMULATION if study.simulated else ''}{headline(findings)}"
+    return page(title, [*before, told, after, _foot()])
+
+
+def _top(f: Findings) -> Html:
+    study = f.study
+    seeds = len(study.seeds) or len({o.seed for o in study.outcomes})
+    facts = [
+        clip(study.model, 80) or "unnamed model",
+        words.plural(len(f.items), "problem"),
+        words.plural(seeds, "seed"),
+        words.plural(len(f.arms), "arm"),
+        words.plural(len(study.outcomes), "attempt"),
+        date(study),
+    ]
+    links = [tag("a", title, href=f"#{name}") for name, title in SECTIONS]
+    return tag(
+        "header",
+        tag(
+            "p",
+            [
+                tag("span", SIMULATION, class_="sign") if study.simulated else None,
+                " · ".join(filter(None, facts)),
+            ],
+            class_="over",
+        ),
+        tag("h1", headline(f)),
+        abstract(f),
+        tag("nav", links, aria_label="Sections"),
+    )
+
+
+def _foot() -> Html:
+    return tag("footer", "Made by ponder. This file loads nothing and runs nothing.")
