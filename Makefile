@@ -77,4 +77,6 @@ clean: ## remove the environment and the caches; models and runs stay
 .venv/.dev: .venv/.base
 	@echo "Installing what the tests need into .venv"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[evals]' \
+		|| echo "reasoning-gym could not be installed (a part of it needs a C compiler); the tests of its tasks are skipped"
 	@touch $@

@@ -70,7 +70,8 @@ def engine(file: Path, ids: list[int], *, chunk: int) -> NDArray[np.float32]:
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     shifted: NDArray[np.float64] = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
 def compare(true: NDArray[np.float32], found: NDArray[np.float32]) -> dict[str, float]:

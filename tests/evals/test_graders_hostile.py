@@ -194,6 +194,7 @@ def hostile(seed=3):
     return found
 
 
+@pytest.mark.timeout(300)  # 98 s with seven jobs beside it on two cores
 def test_hostile_answers_are_judged_in_time_and_never_right():
     answers = hostile()
     assert len(answers) == ANSWERS

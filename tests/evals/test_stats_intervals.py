@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.core.errors import UsageError
@@ -26,6 +26,7 @@ def attempts_of(p, seeds, rng):
 # -- one share ----------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.floats(0, 1), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_wilson_ends_are_the_roots_of_the_score_test(n, part, level):
     """At either end the z of the observed share is that of the level (or the end is 0 or 1)."""
@@ -103,6 +104,7 @@ values = st.lists(st.floats(-10, 10), min_size=1, max_size=4)
 clusters = st.dictionaries(st.text(max_size=3), values, min_size=2, max_size=8)
 
 
+@settings(deadline=None)
 @given(clusters)
 def test_an_item_counts_once_however_often_it_was_tried(attempts):
     found = bootstrap(attempts, draws=50)
@@ -116,6 +118,7 @@ def test_an_item_counts_once_however_often_it_was_tried(attempts):
     assert again.error == pytest.approx(found.error, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 6), st.integers(2, 5), st.integers(0, 1000))
 def test_the_clustered_error_is_the_published_formula(items, seeds, seed):
     """Miller 2024: SE² = Σ_c (Σ_i (s_ic - s̄))² / n², here with items / (items - 1) for the mean's own freedom."""

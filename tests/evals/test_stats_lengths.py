@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.core.calls import Usage
@@ -45,6 +45,7 @@ def test_point_biserial_is_the_difference_of_means_in_standard_deviations():
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=2, max_size=9), st.integers(0, 1000))
 def test_ranks_of_repeated_values_are_those_of_the_values_written_out(values, seed):
     weights = np.random.default_rng(seed).integers(0, 4, (3, len(values)))
@@ -56,6 +57,7 @@ def test_ranks_of_repeated_values_are_those_of_the_values_written_out(values, se
                 assert rank == pytest.approx(sum(places) / len(places))
 
 
+@settings(deadline=None)
 @given(st.permutations(range(8)))
 def test_spearman_without_ties_is_the_schoolbook_formula(order):
     x, ones = np.arange(8.0), np.ones((1, 8))

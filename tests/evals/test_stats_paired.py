@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.core.errors import UsageError
@@ -15,6 +15,7 @@ from ponder.evals.stats import benjamini_hochberg, compare, equal_compute, holm,
 # -- McNemar ------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_is_the_binomial_sum(wins, losses):
     n = wins + losses
@@ -49,6 +50,7 @@ def test_mcnemar_rejects_no_more_often_than_it_says(n, alpha):
 # -- signs --------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9), st.integers(0, 99))
 def test_random_signs_approach_all_signs(quarters, seed):
     d = np.array(quarters) / 4
@@ -61,6 +63,7 @@ def test_random_signs_approach_all_signs(quarters, seed):
     assert abs(found - exact) <= 5 * math.sqrt(exact * (1 - exact) / 4000) + 1 / 4000
 
 
+@settings(deadline=None)
 @given(st.integers(0, 12), st.integers(0, 12))
 def test_signs_of_single_attempts_are_mcnemars(wins, losses):
     d = np.array([1.0] * wins + [-1.0] * losses + [0.0] * 5)
@@ -209,6 +212,7 @@ def test_published_example():
     assert holm([]) == benjamini_hochberg([]) == ()
 
 
+@settings(deadline=None)
 @given(ps, st.sampled_from([0.01, 0.05, 0.2]))
 def test_adjusted_ps_reject_what_the_procedures_reject(found, alpha):
     """Holm steps down until one fails; Benjamini and Hochberg step up to the last that passes."""

@@ -24,6 +24,7 @@ def test_the_published_vector():
     assert pass_at_k(16, 3, 4) == pytest.approx(0.60714, abs=5e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.data())
 def test_pass_at_k_is_the_share_of_subsets_with_a_right_one(n, data):
     c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
@@ -31,6 +32,7 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_right_one(n, data):
     assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3000), st.data())
 def test_pass_at_k_of_many_samples_neither_overflows_nor_leaves_its_range(n, data):
     c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
@@ -63,7 +65,7 @@ def vote(samples):
 pools = st.lists(st.sampled_from(["", "a", "b", "c", "d"]), min_size=1, max_size=6)
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(pools, st.sets(st.sampled_from("abcd")), st.data())
 def test_maj_at_k_is_the_share_of_ordered_draws_that_vote_right(keys, good, data):
     k = data.draw(st.integers(1, len(keys)))
@@ -72,7 +74,7 @@ def test_maj_at_k_is_the_share_of_ordered_draws_that_vote_right(keys, good, data
     assert maj_at_k(keys, [right for _, right in samples], k) == pytest.approx(sum(draws) / len(draws))
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.booleans()), min_size=1, max_size=5), st.data())
 def test_the_same_key_graded_both_ways_counts_as_it_was_drawn(samples, data):
     """The first sample with the winning key is the answer, and its grade is the vote's."""
@@ -122,6 +124,7 @@ def test_maj_at_1_is_the_share_of_right_ones_and_maj_at_n_the_vote_of_all():
     assert maj_at_k(keys, [key == "b" for key in keys], 9) == pytest.approx(1.0)
 
 
+@settings(deadline=None)
 @given(pools, st.integers(0, 5))
 def test_the_answers_shares_of_all_votes_add_up(keys, seed):
     """Some answer wins each vote that has one: over all answers, maj@k sums to the share of subsets that answer."""

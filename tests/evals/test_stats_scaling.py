@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.core.errors import UsageError
@@ -46,6 +46,7 @@ def test_scaling_by_hand():
     assert doubled.unit == "percentage points per doubling of tokens"
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 100_000), min_size=2, max_size=7, unique=True),
     st.floats(-1e-5, 1e-5),
@@ -108,6 +109,7 @@ points = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(points)
 def test_what_is_on_the_front_is_beaten_by_none(found):
     by = dominated(found)
@@ -140,6 +142,7 @@ def test_a_front_by_hand():
 # -- the best arm for each difficulty -----------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=5, max_size=60), st.integers(1, 5))
 def test_quantile_bins_are_even_and_in_order(difficulty, bins):
     found = quantile_bins(difficulty, bins)

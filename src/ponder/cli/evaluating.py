@@ -27,7 +27,7 @@ from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, Plan, check
 from ponder.evals.report import render
 from ponder.evals.simulated import Simulated
-from ponder.evals.stats import wilson
+from ponder.evals.stats import accuracy
 from ponder.evals.study import finished, item_body, study
 from ponder.evals.tasks import Tasks
 from ponder.runtime.draw import lines
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from ponder.evals.harness import Tally
     from ponder.evals.values import Outcome, Study
 
+PAINTED = 0.3
+"""Seconds between two paintings of the progress."""
 EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -212,9 +214,10 @@ class Board:
         """After each attempt."""
         now = time.monotonic()
         self._first = tally.done - 1 if self._first is None else self._first
-        if self._live:
+        if self._live and now - self._said > PAINTED:
+            self._said = now
             self._live.update(Text(self._line(tally, now - self._began)))
-        elif now - self._said > EVERY:
+        elif not self._live and now - self._said > EVERY:
             self._said = now
             say(self._line(tally, now - self._began))
 
@@ -222,16 +225,15 @@ class Board:
         rate = tally.generated / seconds if seconds else 0.0
         here = tally.done - (self._first or 0)
         left = seconds / here * (tally.total - tally.done) if here else 0.0
-        graded = [right for each in tally.right.values() for right in each]
         parts = [
             f"{tally.done:,} of {tally.total:,} attempts",
             f"{tally.generated:,} tokens generated, {tally.charged.completion:,} charged",
             f"{rate:,.0f} tok/s",
             f"{left / 60:.0f} min left",
         ]
-        if graded:
-            about = wilson(sum(graded), len(graded))
-            parts.append(f"right {sum(graded) / len(graded):.0%} [{about.low:.0%}, {about.high:.0%}]")
+        if tally.right:
+            about = accuracy(tally.right)
+            parts.append(f"right {about.value:.0%} [{about.interval.low:.0%}, {about.interval.high:.0%}]")
         if tally.failed:
             parts.append(f"{tally.failed} broke")
         return " · ".join(parts)
@@ -249,15 +251,18 @@ def table(measured: Study) -> Table:
     for outcome in measured.outcomes:
         by_arm.setdefault(outcome.arm, []).append(outcome)
     for arm, outcomes in by_arm.items():
-        graded = [o.correct for o in outcomes if o.correct is not None]
-        about = wilson(sum(graded), len(graded)) if graded else None
+        graded: dict[str, list[bool]] = {}
+        for o in outcomes:
+            if o.correct is not None:
+                graded.setdefault(o.item, []).append(o.correct)
+        about = accuracy(graded) if graded else None
         n = len(outcomes)
         drawn.add_row(
             one_line(arm.strategy) + (" (oracle)" if arm.oracle else ""),
             arm.budget,
             f"{n:,}",
-            f"{sum(graded) / len(graded):.3f}" if graded else "-",
-            f"{about.low:.3f} to {about.high:.3f}" if about else "-",
+            f"{about.value:.3f}" if about else "-",
+            f"{about.interval.low:.3f} to {about.interval.high:.3f}" if about else "-",
             f"{sum(o.usage.completion for o in outcomes) / n:,.0f}",
             f"{sum(o.usage.prompt for o in outcomes) / n:,.0f}",
             f"{sum(o.answer is None for o in outcomes):,}",

@@ -80,7 +80,7 @@ class Tally:
     failed: int = 0
     charged: Usage = field(default_factory=Usage)
     generated: int = 0
-    right: dict[Arm, list[bool]] = field(default_factory=dict)
+    right: dict[str, list[bool]] = field(default_factory=dict)  # by item
 
 
 def check(plan: Plan, engine: Engine, scorers: Mapping[str, Scorer]) -> None:
@@ -224,4 +224,4 @@ class Evaluation:
         self._writer.grade(attempt, "", known[result.answer])
         self.tally.charged += result.usage
         if (right := known[result.answer]) is not None:
-            self.tally.right.setdefault(job.arm, []).append(right)
+            self.tally.right.setdefault(job.item.problem.id, []).append(right)

@@ -26,7 +26,7 @@ import sys
 from fractions import Fraction
 from typing import Any, Final
 
-MEMORY: Final = 1 << 30
+MEMORY: Final = 512 << 20
 DIGITS: Final = 40
 PRECISION: Final = 70
 HARD_LIMIT: Final = 5.0

@@ -33,6 +33,13 @@ LIMIT: Final = 2.0
 START_LIMIT: Final = 60.0
 LONGEST: Final = 2_000
 """Longer expressions are compared as text without asking."""
+MOST: Final = 16
+"""So are expressions of one answer beyond these: a hostile one must not take the limit a hundred times."""
+
+
+def _as_text(text: str) -> str:
+    return "text:" + "".join(text.split())
+
 
 _LIVING: weakref.WeakSet[_Worker] = weakref.WeakSet()
 
@@ -59,7 +66,9 @@ class Equality:
     async def key(self, answer: str, kind: Kind = "auto") -> str:
         """The name of the answer's class. It never fails, and takes at most the limit for each expression in it."""
         shape = outline(answer, kind)
-        decided = {text: await self._decide(text) for text in dict.fromkeys(shape.pending)}
+        pending = list(dict.fromkeys(shape.pending))
+        decided = {text: await self._decide(text) for text in pending[:MOST]}
+        decided |= {text: _as_text(text) for text in pending[MOST:]}
         name = shape.key(decided)
         return (
             name
@@ -94,7 +103,7 @@ class Equality:
             known = await self._ask(text) if len(text) <= LONGEST else None
             if known is None:
                 self.undecided += 1
-                known = "text:" + "".join(text.split())
+                known = _as_text(text)
             self._known[text] = known
             while len(self._known) > self.memory:
                 self._known.popitem(last=False)

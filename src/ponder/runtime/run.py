@@ -446,7 +446,19 @@ def _written(prefix: Prefix) -> str:
 def _told(sampling: Sampling) -> dict[str, Any]:
     """The sampling as the trace tells it."""
     told: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
-    for what in ("top_p", "top_k", "min_p", "stop", "stop_ids", "min_tokens", "logit_bias", "switch_penalty", "grammar", "depth", "seed"):
+    for what in (
+        "top_p",
+        "top_k",
+        "min_p",
+        "stop",
+        "stop_ids",
+        "min_tokens",
+        "logit_bias",
+        "switch_penalty",
+        "grammar",
+        "depth",
+        "seed",
+    ):
         value = getattr(sampling, what)
         if value != _DEFAULT[what]:
             told[what] = value

@@ -12,6 +12,9 @@ MAX_WORK: Final = 2_000_000
 """Characters the search for a JSON value may read again; a hostile text gets no answer instead of more time."""
 
 MAX_SEARCHED: Final = 200_000
+DEEPEST: Final = 100
+"""Levels of a JSON value; what is nested deeper is nobody's answer."""
+
 MAX_FAILURES: Final = 2_000
 
 _OPENING = re.compile(r"\{\s{0,100}[\"}]|\[\s{0,100}[\]\[\"{tfn\d-]")
@@ -41,7 +44,7 @@ def last_value(text: str) -> Any | None:
     """The last JSON object or list in a text, fenced or bare, or a text that is one JSON scalar."""
     for candidate in [content for _, content in reversed(fences(text))] + [text]:
         try:
-            return _DECODER.decode(candidate.strip())
+            return _shallow(_DECODER.decode(candidate.strip()))
         except (ValueError, RecursionError):
             continue
     values = _values(text)
@@ -57,7 +60,7 @@ def _values(text: str) -> list[Any]:
         at = opening.start()
         try:
             value, at = _DECODER.raw_decode(text, at)
-            found.append(value)
+            found.append(_shallow(value))
         except json.JSONDecodeError as error:
             failures += 1  # each costs a count of all lines before it
             work += error.pos - at + 1
@@ -66,6 +69,22 @@ def _values(text: str) -> list[Any]:
             work += 5_000
             at += 1
     return [value for value in found if isinstance(value, (dict, list))]
+
+
+def _shallow(value: Any) -> Any:
+    """The value, if no recursion over it could be too deep; ValueError otherwise: it is nobody's answer."""
+    inside, depth = [value], 0
+    while inside:
+        depth += 1
+        if depth > DEEPEST:
+            raise ValueError(f"JSON nested deeper than {DEEPEST} levels")
+        inside = [
+            part
+            for outer in inside
+            if isinstance(outer, (dict, list))
+            for part in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return value
 
 
 def canonical(value: Any) -> str:
@@ -109,7 +128,7 @@ def _call(value: Any) -> str | None:
     arguments: Any = next((value[k] for k in ("arguments", "parameters", "args", "input") if k in value), {})
     if isinstance(arguments, str) and not isinstance(arguments, _Literal):
         try:
-            arguments = _DECODER.decode(arguments.strip() or "{}")
+            arguments = _shallow(_DECODER.decode(arguments.strip() or "{}"))
         except (ValueError, RecursionError):
             return None
     if not isinstance(arguments, dict):
@@ -120,7 +139,7 @@ def _call(value: Any) -> str | None:
 def json_key(text: str) -> str | None:
     """The key of a JSON answer, None if it is no JSON."""
     try:
-        return "json:" + canonical(_DECODER.decode(text.strip()))
+        return "json:" + canonical(_shallow(_DECODER.decode(text.strip())))
     except (ValueError, RecursionError):
         value = last_value(text)
         return None if value is None else "json:" + canonical(value)
