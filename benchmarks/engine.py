@@ -8,7 +8,7 @@ Patterns, all at temperature 0.8, top_k 40, end-of-text banned so that every sam
     b         a tree: 5 rounds of 8 branches of 32 tokens from a prompt of 400, the best 2 of 8 kept each round
     c         8 prompts of 200 tokens, 8 samples of 64 tokens of each, all at once
 Contenders:
-    ponder          LlamaCpp.extend, one task a sample; and deterministic=True with 16 sequences
+    ponder          LlamaCpp.extend, one task a sample; and deterministic=True with 16 sequences; and on OpenVINO
     bare            the same C API in a plain loop: prefill once, fork, decode, draw with numpy; nothing else
     llama-cpp-python  Llama.create_completion in a loop, as its users write it
     openvino-genai  ContinuousBatchingPipeline on a Q8_0 file (it damages other types)
@@ -52,11 +52,16 @@ def tokens(pattern: str) -> int:
 class Ponder:
     """Our engine, through its public door."""
 
-    def __init__(self, file: str, **options: Any) -> None:
+    def __init__(self, file: str, *, kind: str = "LlamaCpp", **options: Any) -> None:
         from ponder.engines._llama import Model
         from ponder.engines.llama_cpp import LlamaCpp
 
-        self.engine = LlamaCpp(file, **options)
+        if kind == "OpenVino":
+            from ponder.engines.openvino import OpenVino
+
+            self.engine: LlamaCpp | OpenVino = OpenVino(file, **options)
+        else:
+            self.engine = LlamaCpp(file, **options)
         self.words = Model(file, vocab_only=True)
 
     def run(self, pattern: str, prompts: list[Ids]) -> None:
@@ -298,6 +303,7 @@ PEER = {"llama-cpp-python", "openvino-genai"}
 CONTENDERS: dict[str, Any] = {
     "ponder": Ponder,
     "ponder, deterministic": partial(Ponder, sequences=16, deterministic=True),
+    "ponder (openvino)": partial(Ponder, kind="OpenVino"),
     "bare": Bare,
     "llama-cpp-python": LlamaCppPython,
     "openvino-genai": OpenVino,

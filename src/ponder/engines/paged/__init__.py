@@ -1,0 +1,1 @@
+"""The engine whose cache is cut into blocks that sequences share."""
