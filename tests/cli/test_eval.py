@@ -4,10 +4,12 @@ import json
 import re
 import signal
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 ARMS = ("-s", "direct", "-s", "cot", "-s", "self-consistency:n=8", "-b", "4k")
+MADE_UP = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed")
 SIMULATED = ("eval", "simulated", "-m", "simulated", *ARMS, "--limit", "30")
 
 
@@ -76,6 +78,7 @@ def test_a_malformed_line_is_named_and_the_rest_runs(ponder):
     assert re.search(r"direct\s+4k\s+2\s", done.stdout)
 
 
+@MADE_UP
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -96,6 +99,7 @@ def test_what_makes_no_sense_is_one_sentence(ponder, words, said):
     assert not (ponder.home / "runs").exists()
 
 
+@MADE_UP
 def test_a_real_model_on_real_sums(ponder, model):
     words = (
         "eval",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
@@ -22,6 +23,8 @@ from ponder.evals.graders import Graders
 from ponder.evals.tasks import _gym, load
 from ponder.evals.values import Item
 from ponder.runtime.equality import Equality
+
+pytestmark = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed")
 
 SPELT = [
     "42",

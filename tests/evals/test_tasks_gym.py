@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import anyio
 import pytest
@@ -18,6 +19,8 @@ from ponder.evals.tasks.spec import Spec
 from ponder.runtime.equality import Equality
 from ponder.thinking.answers import find
 from ponder.thinking.numbers import number_key
+
+pytestmark = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="reasoning-gym is not installed")
 
 
 def test_nothing_said_is_sums_of_three_terms_of_two_digits():
