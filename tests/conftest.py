@@ -3,8 +3,16 @@
 import os
 
 import pytest
+from hypothesis import settings
 
 from ponder.models import ModelUnavailable, pull
+
+
+# The same examples for the same test, so that a change is judged by what it changes. New ones:
+# pytest --hypothesis-profile=new
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("new", derandomize=False, deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

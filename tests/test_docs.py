@@ -105,6 +105,11 @@ def test_python_marked_runs_runs(block):
 OWN = set(re.findall(r'name: ClassVar\[str\] = "(.+?)"', "".join(TEXTS.values()))) | {"NAME"}
 
 
+def several(value):
+    """What an option was given: nothing, one word, or many."""
+    return [value] if isinstance(value, str) else value or []
+
+
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_commands_in_the_docs_are_understood(page, command):
     words = shlex.split(command)[1:]
@@ -114,11 +119,11 @@ def test_commands_in_the_docs_are_understood(page, command):
     context = group.make_context("ponder", list(words))
     chosen, subcommand, rest = group.resolve_command(context, words)
     given = subcommand.make_context(chosen, rest, parent=context).params
-    if given.get("budget"):
-        Budget.parse(given["budget"])
-    strategy = given.get("strategy") or (chosen == "strategies" and given["name"])
-    if strategy and strategy.partition(":")[0] not in OWN:
-        parse(strategy)
+    for budget in several(given.get("budget")):
+        Budget.parse(budget)
+    for strategy in several(given.get("strategy") or (chosen == "strategies" and given["name"])):
+        if strategy.partition(":")[0] not in OWN:
+            parse(strategy)
 
 
 @pytest.mark.parametrize("method", sorted(CATALOGUE))

@@ -183,6 +183,12 @@ def test_a_real_measurement_and_an_engine_that_follows_it(smollm2, tmp_path, mon
         "ponder.engines.llama_cpp.LlamaCpp", lambda path, **more: asked.update(more, path=path)
     )
     config.open_engine(smollm2, settings)
-    assert asked == {"path": Path(smollm2), "threads": 1, "flash_attn": False, "name": "smollm2-135m"}
+    assert asked == {
+        "path": Path(smollm2),
+        "threads": 1,
+        "flash_attn": False,
+        "name": "smollm2-135m",
+        "deterministic": False,
+    }
     config.open_engine(smollm2, config.Settings(tmp_path, requantise=False, threads=2))
     assert asked["threads"] == 2
