@@ -7,7 +7,6 @@ from hypothesis import settings
 
 from ponder.models import ModelUnavailable, pull
 
-
 # The same examples for the same test, so that a change is judged by what it changes. New ones:
 # pytest --hypothesis-profile=new
 settings.register_profile("same", derandomize=True, deadline=None)
