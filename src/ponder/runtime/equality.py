@@ -8,24 +8,21 @@ as text, which keeps equality transitive: such an answer equals only those writt
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
 
+from ponder.runtime.lines import Lines
 from ponder.thinking.answers import outline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import IO
 
     from ponder.core.problem import Kind
 
@@ -39,9 +36,6 @@ MOST: Final = 16
 
 def _as_text(text: str) -> str:
     return "text:" + "".join(text.split())
-
-
-_LIVING: weakref.WeakSet[_Worker] = weakref.WeakSet()
 
 
 class Equality:
@@ -141,77 +135,21 @@ class Equality:
             return None
 
 
-class _Worker:
-    """One process running `ponder.runtime._symbolic`, spoken to in lines over pipes that never block."""
+class _Worker(Lines):
+    """One process running `ponder.runtime._symbolic`."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(  # this interpreter, our module
-            [sys.executable, "-m", "ponder.runtime._symbolic"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            # The environment may hold secrets, and the worker needs none of it but where modules are.
-            env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"},
-            start_new_session=True,  # Ctrl-C is for us to handle
-        )
-        self._in: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # PIPE was asked for
-        self._out: IO[bytes] = self._process.stdout  # type: ignore[assignment]
-        os.set_blocking(self._in.fileno(), False)
-        os.set_blocking(self._out.fileno(), False)
-        self._pending = b""
+        # The environment may hold secrets, and the worker needs none of it but where modules are.
+        env = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+        super().__init__(["ponder.runtime._symbolic"], env)
         self._asked = 0
         self.ready = False
-        _LIVING.add(self)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
 
     async def ask(self, text: str) -> str | None:
         """The worker's key for an expression; None if it cannot tell."""
         self._asked += 1
-        await self._send(json.dumps({"id": self._asked, "expr": text}).encode("ascii") + b"\n")
+        await self.send(json.dumps({"id": self._asked, "expr": text}).encode("ascii") + b"\n")
         answer = json.loads(await self.line())
         if answer.get("id") != self._asked:
             raise ValueError("an answer to another question")
         return str(answer["key"]) if answer["key"] is not None else None
-
-    async def _send(self, data: bytes) -> None:
-        while data:
-            try:
-                data = data[os.write(self._in.fileno(), data) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self._in.fileno())
-
-    async def line(self) -> bytes:
-        """The next line; EOFError if the worker has died."""
-        while b"\n" not in self._pending:
-            try:
-                read = os.read(self._out.fileno(), 65_536)
-            except BlockingIOError:
-                await anyio.wait_readable(self._out.fileno())
-                continue
-            if not read:
-                raise EOFError
-            self._pending += read
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line
-
-    def kill(self) -> None:
-        """End it at once and leave no zombie. Safe to call twice."""
-        _LIVING.discard(self)
-        self._process.kill()
-        self._process.wait()
-        self._in.close()
-        self._out.close()
-
-
-@atexit.register
-def _kill_all() -> None:
-    for worker in list(_LIVING):
-        worker.kill()

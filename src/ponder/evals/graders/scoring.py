@@ -7,12 +7,7 @@ take the memory or the time of the process that runs an evaluation. Each process
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import subprocess
-import sys
-import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -20,16 +15,14 @@ import anyio.lowlevel
 
 from ponder.core.errors import UsageError
 from ponder.evals.tasks.gym import check, environment
+from ponder.runtime.lines import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import IO
 
 LIMIT: Final = 2.0
 START_LIMIT: Final = 60.0
 """Seconds that a process may take to start, and again to make an item: both are our own doing."""
-
-_LIVING: weakref.WeakSet[_Worker] = weakref.WeakSet()
 
 
 class Scorers:
@@ -85,35 +78,13 @@ class Scorers:
             self._idle.pop().kill()
 
 
-class _Worker:
-    """One process running `ponder.evals.tasks._gym score`, spoken to in lines over pipes that never block."""
+class _Worker(Lines):
+    """One process running `ponder.evals.tasks._gym score`."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(  # this interpreter, our module
-            [sys.executable, "-m", "ponder.evals.tasks._gym", "score"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=environment(),
-            start_new_session=True,  # Ctrl-C is for us to handle
-        )
-        self._in: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # PIPE was asked for
-        self._out: IO[bytes] = self._process.stdout  # type: ignore[assignment]
-        os.set_blocking(self._in.fileno(), False)
-        os.set_blocking(self._out.fileno(), False)
-        self._pending = b""
+        super().__init__(["ponder.evals.tasks._gym", "score"], environment())
         self._asked = 0
         self._ready = False
-        _LIVING.add(self)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
 
     async def prepare(self, meta: Mapping[str, Any], answer: str) -> bool:
         """Start the process, and have it make the item again. False if it does not get there.
@@ -124,12 +95,10 @@ class _Worker:
         """
         with anyio.move_on_after(START_LIMIT):
             if not self._ready:
-                await self._line()
+                await self.line()
                 self._ready = True
             self._asked += 1
-            await self._send(
-                json.dumps({**meta, "id": self._asked, "answer": answer}).encode("ascii") + b"\n"
-            )
+            await self.send(json.dumps({**meta, "id": self._asked, "answer": answer}).encode("ascii") + b"\n")
             await self._reply()
             return True
         return False
@@ -139,7 +108,7 @@ class _Worker:
         return float((await self._reply())["score"])
 
     async def _reply(self) -> dict[str, Any]:
-        reply: dict[str, Any] = json.loads(await self._line())
+        reply: dict[str, Any] = json.loads(await self.line())
         if reply["id"] != self._asked:
             raise EOFError
         if "error" in reply:
@@ -148,38 +117,3 @@ class _Worker:
                 "that it was made with, or make the items anew."
             )
         return reply
-
-    async def _send(self, data: bytes) -> None:
-        while data:
-            try:
-                data = data[os.write(self._in.fileno(), data) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self._in.fileno())
-
-    async def _line(self) -> bytes:
-        """The next line; EOFError if the process has died."""
-        while b"\n" not in self._pending:
-            try:
-                read = os.read(self._out.fileno(), 65_536)
-            except BlockingIOError:
-                await anyio.wait_readable(self._out.fileno())
-                continue
-            if not read:
-                raise EOFError
-            self._pending += read
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line
-
-    def kill(self) -> None:
-        """End it at once and leave no zombie. Safe to call twice."""
-        _LIVING.discard(self)
-        self._process.kill()
-        self._process.wait()
-        self._in.close()
-        self._out.close()
-
-
-@atexit.register
-def _kill_all() -> None:
-    for worker in list(_LIVING):
-        worker.kill()

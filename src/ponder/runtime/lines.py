@@ -1,0 +1,89 @@
+"""A process of ours that is spoken to in lines, and killed when it takes too long."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+import weakref
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import IO
+
+_LIVING: weakref.WeakSet[Lines] = weakref.WeakSet()
+
+
+class Lines:
+    """A Python process running `module`, over pipes that never block. The interpreter's exit ends it.
+
+    Args:
+        module: with its arguments, as after `python -m`.
+        env: all of its environment.
+
+    """
+
+    def __init__(self, module: Sequence[str], env: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, our module
+            [sys.executable, "-m", *module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=env,
+            start_new_session=True,  # Ctrl-C is for us to handle
+        )
+        self._in: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # PIPE was asked for
+        self._out: IO[bytes] = self._process.stdout  # type: ignore[assignment]
+        os.set_blocking(self._in.fileno(), False)
+        os.set_blocking(self._out.fileno(), False)
+        self._pending = b""
+        _LIVING.add(self)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    async def send(self, data: bytes) -> None:
+        """Write all of it."""
+        while data:
+            try:
+                data = data[os.write(self._in.fileno(), data) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._in.fileno())
+
+    async def line(self) -> bytes:
+        """The next line; EOFError if the process has died."""
+        while b"\n" not in self._pending:
+            try:
+                read = os.read(self._out.fileno(), 65_536)
+            except BlockingIOError:
+                await anyio.wait_readable(self._out.fileno())
+                continue
+            if not read:
+                raise EOFError
+            self._pending += read
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line
+
+    def kill(self) -> None:
+        """End it at once and leave no zombie. Safe to call twice."""
+        _LIVING.discard(self)
+        self._process.kill()
+        self._process.wait()
+        self._in.close()
+        self._out.close()
+
+
+@atexit.register
+def _kill_all() -> None:
+    for lines in list(_LIVING):
+        lines.kill()
