@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import weakref
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +16,13 @@ from ponder.engines._llama import MAX_SEQUENCES, BindingMismatch, Context, Model
 from ponder.engines.embedded.call import Scoring, Writing
 from ponder.engines.embedded.embedder import Embedder
 from ponder.engines.embedded.grammar import Grammars
-from ponder.engines.embedded.memory import layout, token_bytes
+from ponder.engines.embedded.memory import layout, processors, token_bytes
 from ponder.engines.embedded.scheduler import ROWS, Scheduler
 from ponder.engines.embedded.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    import os
+    from collections.abc import Callable, Sequence
 
     from ponder.core.calls import Sampling
     from ponder.core.prefix import Prefix, Segment
@@ -118,7 +117,7 @@ class LlamaCpp:
                 n_batch=N_BATCH,
                 n_ubatch=N_BATCH,
                 n_outputs_max=n_seq + ROWS,
-                threads=threads or _processors(),
+                threads=threads or processors(),
                 flash_attn=flash_attn,
             )
             self._vocabulary = Vocabulary(model)
@@ -142,9 +141,7 @@ class LlamaCpp:
             vocabulary.close()
             model.close()
 
-        self._embedder = Embedder(
-            model, most=min(cells.n_ctx_seq, EMBEDDED), threads=threads or _processors()
-        )
+        self._embedder = Embedder(model, most=min(cells.n_ctx_seq, EMBEDDED), threads=threads or processors())
         self._scheduler = Scheduler(cells, free, gathers=gathers, alike=deterministic)
         # At exit, and when nobody holds the engine any more; before the model's own finalizer, for it is younger.
         self._close = weakref.finalize(self, self._scheduler.close)
@@ -173,9 +170,7 @@ class LlamaCpp:
         grammar = None if schema is None else await to_thread.run_sync(self._grammars.grammar, schema)
         limit, prompt = min(sampling.max_tokens, room), self._vocabulary.prompt(prefix)
         call = Writing(self._vocabulary, ids, sampling, limit, watch, prompt, grammar)
-        with self._abandoning(call):
-            self._scheduler.submit(call)
-            return await call.reply.wait()
+        return await self._scheduler.answer(call)
 
     async def logprobs(self, prefix: Prefix, continuation: str) -> tuple[float, ...]:
         """Log-probability of each token of `continuation` after `prefix`, in nats.
@@ -189,9 +184,7 @@ class LlamaCpp:
         if not following:
             return ()
         call = Scoring(ids, following, self._vocabulary.prompt(prefix))
-        with self._abandoning(call):
-            self._scheduler.submit(call)
-            return await call.reply.wait()
+        return await self._scheduler.answer(call)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """The mean of each text's last hidden states. Special tokens are not recognised in them.
@@ -245,16 +238,6 @@ class LlamaCpp:
 
     # -- inside ---------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _abandoning(self, call: Writing | Scoring) -> Iterator[None]:
-        """If the task that waits is cancelled, the call leaves the engine between two steps."""
-        try:
-            yield
-        except BaseException:
-            call.abandon()
-            self._scheduler.nudge()
-            raise
-
     def _room(self, ids: list[int], wanted: int) -> int:
         room = self._context - len(ids)
         if room < wanted:
@@ -264,10 +247,3 @@ class LlamaCpp:
                 f"Shorten the prompt or open the engine with a larger context=."
             )
         return room
-
-
-def _processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

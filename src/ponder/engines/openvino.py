@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from contextlib import contextmanager
 from functools import partial
@@ -24,11 +23,12 @@ from ponder.core.protocols import Ability, Capabilities
 from ponder.engines._llama import BindingMismatch, Model
 from ponder.engines.embedded.call import Scoring, Writing
 from ponder.engines.embedded.grammar import Grammars
-from ponder.engines.embedded.memory import available
+from ponder.engines.embedded.memory import available, processors
 from ponder.engines.embedded.scheduler import Scheduler
 from ponder.engines.embedded.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from ponder.core.calls import Sampling
@@ -127,7 +127,7 @@ class OpenVino:
                 written,
                 sequences=self.sequences,
                 context=self._context,
-                threads=threads or _processors(),
+                threads=threads or processors(),
                 exact=exact,
             )
         except (ValueError, RuntimeError) as error:
@@ -176,9 +176,7 @@ class OpenVino:
             grammar = None if schema is None else await to_thread.run_sync(self._grammars.grammar, schema)
             limit = min(sampling.max_tokens, room)
             call = Writing(self._vocabulary, ids, sampling, limit, watch, grammar=grammar)
-            with self._abandoning(call):
-                self._scheduler.submit(call)
-                return await call.reply.wait()
+            return await self._scheduler.answer(call)
 
     async def logprobs(self, prefix: Prefix, continuation: str) -> tuple[float, ...]:
         """Log-probability of each token of `continuation` after `prefix`, in nats.
@@ -192,9 +190,7 @@ class OpenVino:
             if not following:
                 return ()
             call = Scoring(ids, following)
-            with self._abandoning(call):
-                self._scheduler.submit(call)
-                return await call.reply.wait()
+            return await self._scheduler.answer(call)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """The mean of each text's last hidden states. Special tokens are not recognised in them.
@@ -253,16 +249,6 @@ class OpenVino:
         except EngineClosed:
             raise EngineClosed("The engine is closed. Open it again with OpenVino(path).") from None
 
-    @contextmanager
-    def _abandoning(self, call: Writing | Scoring) -> Iterator[None]:
-        """If the task that waits is cancelled, the call leaves the engine between two steps."""
-        try:
-            yield
-        except BaseException:
-            call.abandon()
-            self._scheduler.nudge()
-            raise
-
     def _room(self, ids: Sequence[int], wanted: int) -> int:
         room = self._context - len(ids)
         if room < wanted:
@@ -286,10 +272,3 @@ def _layout(shape: Shape, *, context: int | None, sequences: int) -> tuple[int, 
     n_ctx = context or min(trained, CONTEXT)
     token = 2 * 2 * shape.layers * shape.groups * shape.head  # keys and values of two bytes
     return n_ctx, max(1, min(sequences, int(available() * SHARE) // (n_ctx * token)))
-
-
-def _processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

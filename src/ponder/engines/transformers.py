@@ -188,9 +188,7 @@ class Transformers:
             grammar = None if schema is None else await to_thread.run_sync(self._grammars.grammar, schema)
             limit = min(sampling.max_tokens, room)
             call = Writing(self._vocabulary, ids, sampling, limit, watch, grammar=grammar)
-            with self._abandoning(call):
-                self._scheduler.submit(call)
-                return await call.reply.wait()
+            return await self._scheduler.answer(call)
 
     async def logprobs(self, prefix: Prefix, continuation: str) -> tuple[float, ...]:
         """Log-probability of each token of `continuation` after `prefix`, in nats.
@@ -204,9 +202,7 @@ class Transformers:
             if not following:
                 return ()
             call = Scoring(ids, following)
-            with self._abandoning(call):
-                self._scheduler.submit(call)
-                return await call.reply.wait()
+            return await self._scheduler.answer(call)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """The mean of each text's last hidden states. Special tokens are not recognised in them.
@@ -258,16 +254,6 @@ class Transformers:
             yield
         except EngineClosed:
             raise EngineClosed("The engine is closed. Open it again with Transformers.load(path).") from None
-
-    @contextmanager
-    def _abandoning(self, call: Writing | Scoring) -> Iterator[None]:
-        """If the task that waits is cancelled, the call leaves the engine between two steps."""
-        try:
-            yield
-        except BaseException:
-            call.abandon()
-            self._scheduler.nudge()
-            raise
 
     def _plain(self, text: str) -> list[int]:
         """Ids of a text that is only data."""

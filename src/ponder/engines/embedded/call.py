@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ponder.core.calls import Sampling
     from ponder.engines.embedded.grammar import Grammar
     from ponder.engines.embedded.vocabulary import Vocabulary
+
+
+T = TypeVar("T")
 
 
 class Call(Protocol):
@@ -55,6 +58,14 @@ class Call(Protocol):
     def finish(self) -> None: ...
 
     def fail(self, error: Exception) -> None: ...
+
+
+class Answered(Call, Protocol[T]):
+    """A call that a task awaits."""
+
+    reply: Reply[T]
+
+    def abandon(self) -> None: ...
 
 
 class Writing:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ponder.engines._llama import Context
-    from ponder.engines.embedded.call import Call
+    from ponder.engines.embedded.call import Answered, Call
 
 T = TypeVar("T")
 
@@ -106,6 +106,18 @@ class Scheduler:
                 raise _closed()
             self._inbox.append(call)
             self._wake.notify()
+
+    async def answer(self, call: Answered[T]) -> T:
+        """What a call comes to; raises what `submit` does. If the task that waits is cancelled, the call leaves
+        the engine between two steps.
+        """
+        try:
+            self.submit(call)
+            return await call.reply.wait()
+        except BaseException:
+            call.abandon()
+            self.nudge()
+            raise
 
     def run(self, job: Callable[[], T]) -> Reply[T]:
         """Have something done in the engine's thread between two steps; raises what `submit` would."""
