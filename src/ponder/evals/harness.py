@@ -30,6 +30,8 @@ AT_ONCE = 32
 """Calls in flight that are aimed at, where the engine does not say how many it runs side by side."""
 CROWD = 4
 """Attempts at once, for each call aimed at: those that only read from the pool cost next to nothing."""
+BEHIND = 256
+"""Rows that may wait for the disk before samples do: on a slow one this bounds what a kill loses."""
 IN_A_ROW = 8
 """Attempts that may break one after the other before the model is taken to be dead."""
 
@@ -158,7 +160,7 @@ class Evaluation:
         """
         check(self._plan, self._engine, self._scorers)
         async with anyio.create_task_group() as generating:
-            pool = Pool(self._engine, generating, keep=self._writer.sample, known=self._known)
+            pool = Pool(self._engine, generating, keep=self._keep, known=self._known)
             async with anyio.create_task_group() as attempts:
                 await self._begin_all(pool, attempts)
             generating.cancel_scope.cancel()  # samples that nobody waits for any more
@@ -180,6 +182,11 @@ class Evaluation:
             drawn = pool.attempt(job.seed)
             attempts.start_soon(partial(self._attempt, job, drawn, pool, turn))
             await drawn.began.wait()  # only then is it known what it adds to the calls in flight
+
+    async def _keep(self, key: str, nth: int, segment: Segment) -> None:
+        self._writer.sample(key, nth, segment)
+        while self._writer.behind > BEHIND:
+            await anyio.sleep(0.005)
 
     async def _attempt(self, job: Job, drawn: Drawn, pool: Pool, turn: anyio.Semaphore) -> None:
         recording = self._writer.attempt(oracle=job.arm.oracle, task=job.item.task)

@@ -14,7 +14,7 @@ from ponder.core.errors import EngineError
 from ponder.engines._layer import Layer, key_of, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from anyio.abc import TaskGroup
 
@@ -52,7 +52,7 @@ class Pool:
         engine: Engine,
         tasks: TaskGroup,
         *,
-        keep: Callable[[str, int, Segment], None],
+        keep: Callable[[str, int, Segment], Awaitable[None]],
         known: Mapping[tuple[str, int], Segment] | None = None,
     ) -> None:
         self.engine = engine
@@ -98,7 +98,7 @@ class Pool:
         else:
             drawing.outcome = self._known[name] = segment
             self.generated += segment.usage.completion
-            self._keep(*name, segment)
+            await self._keep(*name, segment)
         finally:
             self.in_flight -= 1
             del self._drawing[name]

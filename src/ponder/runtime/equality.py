@@ -112,27 +112,39 @@ class Equality:
         async with self._slots[loop]:
             if text in self._known:  # another task asked while this one waited
                 return self._known[text]
-            worker = self._idle.pop() if self._idle else _Worker()
-            answered = False
+            began = anyio.current_time()
+            if self._idle:
+                try:
+                    return await self._put(text, self._idle.pop(), self.limit)
+                except (OSError, EOFError):  # perhaps of an earlier question, after it had answered that one
+                    pass
             try:
-                if not worker.ready:
-                    with anyio.move_on_after(START_LIMIT):
-                        await worker.line()
-                        worker.ready = True
-                if not worker.ready:
-                    return None
-                with anyio.move_on_after(self.limit):
+                left = self.limit - (anyio.current_time() - began)
+                return await self._put(text, _Worker(), left)
+            except (OSError, EOFError):
+                return None
+
+    async def _put(self, text: str, worker: _Worker, limit: float) -> str | None:
+        """Ask a worker, and keep it for the next question if it is fit for one. Raises if it dies."""
+        answered = False
+        try:
+            if not worker.ready:
+                with anyio.move_on_after(START_LIMIT):
+                    await worker.line()
+                    worker.ready = True
+            if worker.ready:
+                with anyio.move_on_after(limit):
                     name = await worker.ask(text)
                     answered = True
                     return name
-            except (OSError, EOFError, ValueError):  # it died, or wrote what is no answer
-                return None
-            finally:
-                if answered and worker.alive:
-                    self._idle.append(worker)
-                else:
-                    worker.kill()
-            return None
+        except ValueError:  # what it wrote is no answer
+            pass
+        finally:
+            if answered and worker.alive:
+                self._idle.append(worker)
+            else:
+                worker.kill()
+        return None
 
 
 class _Worker(Lines):

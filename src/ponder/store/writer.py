@@ -94,6 +94,7 @@ class RunWriter:
         (last,) = connection.execute("SELECT max(id) FROM attempts").fetchone()
         self._last = int(last or 0)
         self._kept = 0
+        self._writing = 0  # rows in the commit under way
         self._pid = os.getpid()
         self._error: Exception | None = None
         self._deaf = False
@@ -214,6 +215,11 @@ class RunWriter:
         self._take(_Said(_GRADE, (attempt, _raw(place), None if correct is None else int(correct))))
 
     @property
+    def behind(self) -> int:
+        """Rows handed over and not yet kept, about: what the death of the process would lose."""
+        return 0 if self._deaf else self._queue.qsize() + self._writing
+
+    @property
     def error(self) -> StoreError | None:
         """Why nothing more is recorded, if so."""
         if self._error is None:
@@ -308,6 +314,7 @@ class RunWriter:
                     batch.append(self._queue.get_nowait())
             open_ = batch[-1] is not None
             rows = [item for item in batch if isinstance(item, _Row | _Said)]
+            self._writing = len(rows)
             if rows and self._error is None:
                 try:
                     self._commit(rows)
@@ -316,6 +323,7 @@ class RunWriter:
                     self._error, self._deaf = error, True
                     with suppress(sqlite3.Error):
                         self._connection.execute("ROLLBACK")
+            self._writing = 0
             for item in batch:
                 if isinstance(item, _Mark):
                     item.set()
