@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ponder.core.protocols import Engine
     from ponder.engines.llama_cpp import LlamaCpp
+    from ponder.engines.openvino import OpenVino
     from ponder.models import Progress
 
 FILE = "ponder.toml"
@@ -27,7 +28,8 @@ class Settings:
     """Where things are and what is used when nothing is said.
 
     Each is looked up as a flag, then as PONDER_<NAME> in the environment, then in ponder.toml in the working
-    folder, then here. `deterministic` is of the embedded engine; `library` is a libllama.so that takes the place of
+    folder, then here. `engine` runs model files: "llama.cpp", or "openvino" where its extra is installed, which is
+    faster on x86 (decision 9). `deterministic` is of llama.cpp's; `library` is a libllama.so that takes the place of
     the one in the wheel, built from the same release for this very processor (`make native`).
     """
 
@@ -38,6 +40,7 @@ class Settings:
     threads: int | None = None
     requantise: bool = True
     deterministic: bool = False
+    engine: str = "llama.cpp"
     library: Path | None = None
 
     @property
@@ -107,6 +110,12 @@ def _file(where: str, value: Any) -> Path:
     return path
 
 
+def _engine(where: str, value: Any) -> str:
+    if value not in ENGINES:
+        raise UsageError(f"{where} takes one of {', '.join(ENGINES)}, not {value!r}.")
+    return str(value)
+
+
 def _yes_or_no(where: str, value: Any) -> bool:
     said = str(value).lower()
     if said not in {"true", "false", "1", "0"}:
@@ -114,10 +123,13 @@ def _yes_or_no(where: str, value: Any) -> bool:
     return said in {"true", "1"}
 
 
+ENGINES = ("llama.cpp", "openvino")
+
 READERS: dict[str, Callable[[str, Any], Any]] = {
     "threads": _whole,
     "requantise": _yes_or_no,
     "deterministic": _yes_or_no,
+    "engine": _engine,
     "library": _file,
 }
 
@@ -171,8 +183,9 @@ def engine_file(
         UsageError: the library that the settings name is not the right one.
 
     """
+    from ponder.engines._gguf import read_gguf
     from ponder.engines._llama import BindingMismatch, load_library
-    from ponder.engines.embedded.requantise import RequantiseFailed, kept, requantised, worth
+    from ponder.engines.embedded.requantise import MOSTLY_Q8_0, RequantiseFailed, kept, requantised, worth
 
     if settings.library:
         try:
@@ -182,6 +195,14 @@ def engine_file(
                 f"The llama.cpp library {settings.library} cannot be used: {error} Build it with `make native`, or "
                 "leave out the setting `library`."
             ) from error
+    if settings.engine == "openvino":
+        if read_gguf(path).file_type == MOSTLY_Q8_0:
+            return path, "as it is, for it is Q8_0"
+        if not (found := kept(path, settings.cache)):
+            if tell:
+                tell(f"{path.name}: openvino reads Q8_0 only. Making that file, once.")
+            found = requantised(path, settings.cache)
+        return found, "as Q8_0, which openvino asks for"
     if not settings.requantise:
         return path, "as it is, for requantise is false"
     if (why := worth(path)) is None:
@@ -198,7 +219,9 @@ def engine_file(
         return path, f"as it is. {error}"
 
 
-def open_engine(path: Path, settings: Settings, tell: Callable[[str], None] | None = None) -> LlamaCpp:
+def open_engine(
+    path: Path, settings: Settings, tell: Callable[[str], None] | None = None
+) -> LlamaCpp | OpenVino:
     """The embedded engine on a model file, as fast as it is known to be here; the caller closes it.
 
     Opened is the file that `engine_file` says, with what a tuning run found (`ponder doctor --tune`).
@@ -207,14 +230,23 @@ def open_engine(path: Path, settings: Settings, tell: Callable[[str], None] | No
 
     Raises:
         ModelFileError: it is no model file, or cut short.
+        Unsupported, UsageError: the engine of the settings cannot run this file, or is not installed.
 
     """
     from ponder.engines.embedded.tuning import remembered
     from ponder.engines.llama_cpp import LlamaCpp
 
     file, _ = engine_file(path, settings, tell)
-    tuning = remembered(file, settings.cache)
     name = next((model.name for model in models.CATALOGUE.values() if model.file == path.name), path.stem)
+    if settings.engine == "openvino":
+        if settings.deterministic:
+            raise UsageError(
+                "engine = openvino has no deterministic mode. Leave out one of the two settings."
+            )
+        from ponder.engines.openvino import OpenVino
+
+        return OpenVino(file, threads=settings.threads, name=name)
+    tuning = remembered(file, settings.cache)
     return LlamaCpp(
         file,
         threads=settings.threads or (tuning.threads if tuning else None),

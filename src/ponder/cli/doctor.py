@@ -82,6 +82,8 @@ def checkup(
 def _tuning(file: Path, settings: Settings, progress: Callable[[str], None] | None) -> str:
     from ponder.engines.embedded.tuning import remembered, tune
 
+    if settings.engine != "llama.cpp":
+        return "of llama.cpp only"
     tuning = remembered(file, settings.cache)
     if progress:
         tuning = tune(file, TUNING, folder=settings.cache, progress=progress)

@@ -185,7 +185,7 @@ class Evaluation:
 
     async def _keep(self, key: str, nth: int, segment: Segment) -> None:
         self._writer.sample(key, nth, segment)
-        while self._writer.behind > BEHIND:
+        while self._writer.behind > BEHIND:  # noqa: ASYNC110 - another thread writes, and has no event of ours
             await anyio.sleep(0.005)
 
     async def _attempt(self, job: Job, drawn: Drawn, pool: Pool, turn: anyio.Semaphore) -> None:

@@ -126,6 +126,8 @@ class Drawn(Layer):
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
     ) -> Segment:
         how = replace(sampling, seed=None)
+        if how.logprobs is None and "logprobs" in self.capabilities.can:
+            how = replace(how, logprobs=0)  # so that arms which score samples draw the same ones
         greedy = how.temperature == 0
         key = key_of(None if greedy else self._seed, prefix, how)
         nth = 0 if greedy else self._asked[key]

@@ -24,26 +24,33 @@ _INSTRUCTION: dict[Style, str] = {
 }
 
 # Worked examples: small models follow a format they have seen and little else. Each is one question with its
-# answer in every style. Sums of two and of three terms both appear, because models of this size copy the
-# number of terms from the examples.
+# answer in every style. They differ in length on purpose: models of this size copy the
+# number of steps from the examples, the last one above all. Measured on the 0.5B model when they were chosen, on
+# items no report uses: benchmarks/prompts.py.
 _EXAMPLES: tuple[dict[Style, str], ...] = (
-    {
-        "plain": "What is 34 + 25 - 18?",
-        "direct": "41",
-        "cot": "First 34 + 25 = 59. Then 59 - 18 = 41. The answer is 41.",
-        "draft": "34 + 25 = 59; 59 - 18 = 41 #### 41",
-    },
     {
         "plain": "A box holds 12 pencils. Tom buys 3 boxes and gives 7 pencils away. How many are left?",
         "direct": "29",
-        "cot": "First 3 * 12 = 36 pencils. Then 36 - 7 = 29. The answer is 29.",
+        "cot": "3 * 12 = 36 pencils. 36 - 7 = 29. The answer is 29.",
         "draft": "3 * 12 = 36; 36 - 7 = 29 #### 29",
     },
     {
-        "plain": "State the final answer to the following arithmetic problem: 70 - 46 =",
-        "direct": "24",
-        "cot": "70 - 46 = 24. The answer is 24.",
-        "draft": "70 - 46 = 24 #### 24",
+        "plain": (
+            "A baker makes 4 trays of 12 rolls. He sells half of the rolls in the morning and 9 in the afternoon. "
+            "Each roll costs 3 dollars. How much money does he take?"
+        ),
+        "direct": "99",
+        "cot": (
+            "He makes 4 * 12 = 48 rolls. In the morning he sells 48 / 2 = 24 rolls. In all he sells 24 + 9 = 33 rolls. "
+            "He takes 33 * 3 = 99 dollars. The answer is 99."
+        ),
+        "draft": "4 * 12 = 48; 48 / 2 = 24; 24 + 9 = 33; 33 * 3 = 99 #### 99",
+    },
+    {
+        "plain": "State the final answer to the following arithmetic problem: 34 + 25 - 18 =",
+        "direct": "41",
+        "cot": "34 + 25 = 59. 59 - 18 = 41. The answer is 41.",
+        "draft": "34 + 25 = 59; 59 - 18 = 41 #### 41",
     },
 )
 
