@@ -42,6 +42,25 @@ def test_a_simulation_is_measured_reported_and_exported(ponder):
     assert len(json.loads(ponder("runs", "--json").stdout)) == 2
 
 
+def test_a_run_is_voted_and_graded_anew_without_its_model(ponder):
+    first = ponder(*SIMULATED)
+    [run] = json.loads(ponder("runs", "--json").stdout)
+    again = ponder("eval", "--replay", run["run"], *ARMS)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout
+    fewer = ponder("eval", "--replay", run["run"], "-s", "self-consistency:n=3", "-b", "4k")
+    asked_a_model = ponder(
+        "eval", "simulated", "-m", "simulated", "-s", "self-consistency:n=3", "-b", "4k", "--limit", "30"
+    )
+    assert fewer.stdout == asked_a_model.stdout
+    more = ponder("eval", "--replay", run["run"], "-s", "self-consistency:n=9", "-b", "4k")
+    assert more.returncode == 2
+    assert "has no such sample" in more.stderr
+    assert "Traceback" not in more.stderr
+    assert ponder("eval", "chain_sum", "--replay", run["run"]).returncode == 2
+    assert "no such evaluation" in ponder("eval", "--replay", "none").stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
 def test_what_ctrl_c_ends_the_same_command_goes_on_with(ponder):
     slow = ("eval", "simulated", "-m", "simulated:rate=100", *ARMS, "--limit", "40")

@@ -40,6 +40,7 @@ def test_a_home_may_be_written_from_the_user_s_folder(tmp_path):
         ('threads = "two"', UsageError, "whole number"),
         ("threads", UsageError, "cannot be read"),
         ('deterministic = "perhaps"', UsageError, "true or false"),
+        ('engine = "vllm"', UsageError, "llama.cpp, openvino"),
         ('library = "none.so"', UsageError, "no such file"),
     ],
 )
@@ -74,3 +75,15 @@ def test_a_file_that_is_not_text(tmp_path):
     (tmp_path / "ponder.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="cannot be read"):
         settings({}, tmp_path)
+
+
+def test_the_engine_is_chosen_by_a_setting(ponder, model):
+    pytest.importorskip("openvino")
+    openvino = {"PONDER_ENGINE": "openvino"}
+    done = ponder("solve", "What is 2 + 3?", "-s", "cot", "-m", model, "--json", env=openvino)
+    assert done.returncode in (0, 1), done.stderr
+    assert "Q8_0 only. Making that file" in done.stderr or "Q8_0" in Path(model).name
+    assert json.loads(done.stdout)["usage"]["completion"] > 0
+    both = ponder("solve", "1?", "-m", model, env={**openvino, "PONDER_DETERMINISTIC": "1"})
+    assert both.returncode == 2
+    assert "no deterministic mode" in both.stderr

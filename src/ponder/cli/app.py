@@ -245,6 +245,14 @@ def eval_(
     ] = 1,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the problems that are made up.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            metavar="RUN",
+            help="No model: vote, stop, choose and grade anew on the problems and samples of that run.",
+        ),
+    ] = None,
     report: Annotated[
         str | None, typer.Option("--report", metavar="FILE", help="Write the report there, as one HTML file.")
     ] = None,
@@ -259,11 +267,13 @@ def eval_(
     Examples:
       ponder eval chain_sum -s cot -s self-consistency:n=8 -s self-consistency:n=16 -b 4k --limit 100
       ponder eval problems.jsonl -m file.gguf --seeds 4 --report report.html
+      ponder eval --replay 8ggu -s adaptive-consistency:n=16 -s self-consistency:n=5
     """
     from ponder import config
     from ponder.cli import evaluating
     from ponder.cli.terminal import out, say
     from ponder.core.calls import Budget
+    from ponder.core.errors import UsageError
     from ponder.evals.harness import Plan
     from ponder.evals.values import Arm
     from ponder.strategies import parse
@@ -275,13 +285,24 @@ def eval_(
         for s in strategy or ["chain-of-thought", "self-consistency:n=8"]
         for b in budget or [settings.budget]
     )
-    loaded = evaluating.load(named, limit or [50], seed)
-    for complaint in (c for task in loaded for c in task.complaints):
-        say(complaint)
-    plan = Plan(tuple(item for task in loaded for item in task.items), arms, tuple(range(seeds)))
-    engine = _engine(model, settings, yes=yes, quiet=quiet)
+    engine: Engine
+    given = None
+    if replay is None:
+        loaded = evaluating.load(named, limit or [50], seed)
+        for complaint in (c for task in loaded for c in task.complaints):
+            say(complaint)
+        plan = Plan(tuple(item for task in loaded for item in task.items), arms, tuple(range(seeds)))
+        engine = _engine(model, settings, yes=yes, quiet=quiet)
+    elif tasks or model or limit:
+        raise UsageError("--replay has the tasks, the problems and the model of its run. Leave yours out.")
+    else:
+        named = [f"replay of {replay}"]
+        items, its_seeds, engine, given = evaluating.replayed(settings, replay)
+        plan = Plan(items, arms, its_seeds)
     try:
-        path, code = evaluating.evaluate(plan, engine, settings, named=named, afresh=fresh, quiet=quiet)
+        path, code = evaluating.evaluate(
+            plan, engine, settings, named=named, afresh=fresh or replay is not None, quiet=quiet, given=given
+        )
     finally:
         config.close(engine)
     measured = evaluating.measured(settings, path.stem)

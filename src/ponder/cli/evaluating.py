@@ -21,10 +21,11 @@ from rich.text import Text
 
 from ponder import config
 from ponder.cli.terminal import err, one_line, say
-from ponder.core.errors import StoreError, UsageError
+from ponder.core.errors import PonderError, StoreError, UsageError
 from ponder.evals import tasks
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, Plan, check
+from ponder.evals.replay import replay
 from ponder.evals.report import render
 from ponder.evals.simulated import Simulated
 from ponder.evals.stats import accuracy
@@ -39,9 +40,10 @@ from ponder.store import RunFile, RunWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine
     from ponder.evals.harness import Tally
-    from ponder.evals.values import Outcome, Study
+    from ponder.evals.values import Item, Outcome, Study
 
 PAINTED = 0.3
 """Seconds between two paintings of the progress."""
@@ -71,16 +73,23 @@ def _load(task: str, limit: int, seed: int) -> Tasks:
 
 
 def evaluate(
-    plan: Plan, engine: Engine, settings: config.Settings, *, named: Sequence[str], afresh: bool, quiet: bool
+    plan: Plan,
+    engine: Engine,
+    settings: config.Settings,
+    *,
+    named: Sequence[str],
+    afresh: bool,
+    quiet: bool,
+    given: Mapping[tuple[str, int], Segment] | None = None,
 ) -> tuple[Path, int]:
-    """Make the attempts that are not made yet; the run file, and the exit code.
+    """Make the attempts that are not made yet; the run file, and the exit code. `given` are samples to begin with.
 
     Raises:
         UsageError: an arm cannot run on this engine.
         StoreError: the run file cannot be written.
 
     """
-    known, done = {}, frozenset[tuple[str, str, str, int]]()
+    known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
     about = _about(plan, engine, named)
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
@@ -150,7 +159,8 @@ async def _interruptible(evaluation: Evaluation, graders: Graders, equality: Equ
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         error: BaseException = errors
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        only_told = errors.split(PonderError)[1] is None  # then the first says what they all say
+        while isinstance(error, BaseExceptionGroup) and (only_told or len(error.exceptions) == 1):
             error = error.exceptions[0]
         raise error from None
     finally:
@@ -171,7 +181,8 @@ def _about(plan: Plan, engine: Engine, named: Sequence[str]) -> dict[str, Any]:
     }
     items = {item.problem.id: item_body(item) for item in plan.items}
     told = json.dumps([about, items], sort_keys=True, default=str)
-    return about | {"fingerprint": hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()}
+    able = {"can": sorted(engine.capabilities.can), "context": engine.capabilities.context}
+    return about | able | {"fingerprint": hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()}
 
 
 def _begun(runs: Path, fingerprint: str) -> Path | None:
@@ -285,6 +296,14 @@ def opened(settings: config.Settings, run: str | None) -> RunFile:
                 return file
             file.close()
     raise UsageError("There is no such evaluation. Make one: ponder eval chain_sum --limit 20")
+
+
+def replayed(
+    settings: config.Settings, run: str
+) -> tuple[tuple[Item, ...], tuple[int, ...], Engine, Mapping[tuple[str, int], Segment]]:
+    """See `ponder.evals.replay`."""
+    with opened(settings, run) as file:
+        return replay(file)
 
 
 def measured(settings: config.Settings, run: str | None) -> Study:

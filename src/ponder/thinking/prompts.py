@@ -25,8 +25,8 @@ _INSTRUCTION: dict[Style, str] = {
 
 # Worked examples: small models follow a format they have seen and little else. Each is one question with its
 # answer in every style. They differ in length on purpose: models of this size copy the
-# number of steps from the examples, the last one above all. Measured on the 0.5B model when they were chosen, on
-# items no report uses: benchmarks/prompts.py.
+# number of steps from the examples, the last one above all. Chosen on the 0.5B model
+# with items of another seed than the reports have.
 _EXAMPLES: tuple[dict[Style, str], ...] = (
     {
         "plain": "A box holds 12 pencils. Tom buys 3 boxes and gives 7 pencils away. How many are left?",

@@ -1,0 +1,66 @@
+"""An evaluation again without its model: other votes and stopping rules, or grades anew, on the samples it drew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ponder.core.errors import UsageError
+from ponder.core.protocols import Capabilities
+from ponder.evals.study import item_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ponder.core.calls import Sampling
+    from ponder.core.prefix import Prefix, Segment
+    from ponder.core.protocols import Watch
+    from ponder.evals.values import Item
+    from ponder.store import RunFile
+
+OWN_METHODS = frozenset({"scores", "embeddings"})
+"""Abilities that are more than drawing samples."""
+
+
+class NoModel:
+    """The engine of an earlier evaluation, of which only the samples are left; a pool hands those out."""
+
+    def __init__(self, run: str, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self._run = run
+
+    async def extend(  # the signature is an engine's
+        self,
+        prefix: Prefix,  # noqa: ARG002
+        sampling: Sampling,  # noqa: ARG002
+        watch: Watch | None = None,  # noqa: ARG002
+    ) -> Segment:
+        """There is nothing to extend with.
+
+        Raises:
+            UsageError: always. Not an EngineError, for a vote goes on without a sample that fails, and this one must not.
+
+        """
+        raise UsageError(
+            f"The run {self._run} has no such sample, and a replay asks no model. Only strategies that draw what that run "
+            "drew, with the same temperature, top_k, shots and max_tokens, and no more of it, can be replayed."
+        )
+
+
+def replay(
+    run: RunFile,
+) -> tuple[tuple[Item, ...], tuple[int, ...], NoModel, Mapping[tuple[str, int], Segment]]:
+    """The items of an evaluation, its seeds, its engine without a model, and all samples it drew.
+
+    Raises:
+        UsageError: it was recorded before replays were possible.
+
+    """
+    about = run.meta()["evaluation"]
+    if "can" not in about:
+        raise UsageError(
+            f"The run {run.path.stem} does not say what its engine could do. Run its command again first."
+        )
+    items = tuple(item_of(name, body) for name, body in run.items().items())
+    can = frozenset(about["can"]) - OWN_METHODS
+    capabilities = Capabilities(about["model"], can, about["context"], about["tokenizer"])
+    return items, tuple(about["seeds"]), NoModel(run.path.stem, capabilities), run.samples()
