@@ -275,5 +275,7 @@ def versions() -> dict[str, str]:
     """What this runs on; stored with every run."""
     from importlib.metadata import version
 
-    names = ("ponder", "xllamacpp", "numpy", "anyio", "math-verify", "sympy")
+    names = ["ponder", "xllamacpp", "numpy", "anyio", "math-verify", "sympy"]
+    if settings().engine == "openvino":
+        names.append("openvino")
     return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
