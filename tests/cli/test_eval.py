@@ -1,9 +1,11 @@
 """`ponder eval`, as a person types it: measured, stopped, taken up again, reported and exported."""
 
 import json
+import random
 import re
 import signal
 import sys
+import time
 from importlib.util import find_spec
 
 import pytest
@@ -135,3 +137,24 @@ def test_a_real_model_on_real_sums(ponder, model):
     done = ponder(*words)
     assert done.returncode == 0, done.stderr
     assert re.search(r"direct\s+4k\s+3\s", done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows kills otherwise")
+def test_a_report_or_table_is_written_whole_or_not_at_all(ponder):
+    """Reliability row R3, at its smaller figure."""
+    ponder(*SIMULATED)
+    whole = {}
+    for command, name in ((("report", "-o"), "page.html"), (("export", "-o"), "table.jsonl")):
+        ponder(*command, name)
+        path = ponder.folder / name
+        whole[name] = path.read_bytes()
+        chance = random.Random(name)
+        for _ in range(6):
+            path.unlink(missing_ok=True)
+            process = ponder.start(*command, name)
+            time.sleep(chance.random() * 1.5)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            assert not path.exists() or path.read_bytes() == whole[name]
+        ponder(*command, name)
+        assert path.read_bytes() == whole[name]
