@@ -18,16 +18,18 @@ def test_json_tells_everything_once(ponder, model):
     told = json.loads(done.stdout)
     keys = "answer budget candidates elapsed failed model run seed stop strategy usage votes"
     assert " ".join(sorted(told)) == keys
-    assert (told["answer"], told["stop"], told["model"]) == ("5", "finished", "smollm2-135m")
+    assert (told["stop"], told["model"]) == ("finished", "smollm2-135m")
     assert told["strategy"] == "self-consistency:n=4,max_tokens=60"
-    assert told["votes"][0]["answer"] == "5"
+    answer = told["answer"]  # whichever: a model of 135M parameters is not asked to be right
+    assert answer is not None
+    assert told["votes"][0]["answer"] == answer
     assert len(told["candidates"]) == told["usage"]["calls"] == 4
     assert told["usage"]["completion"] == sum(c["tokens"] for c in told["candidates"])
     assert len(re.findall(r"^\d: .* \(\d+ tokens?\)$", done.stderr, re.MULTILINE)) == 4
 
     [run] = json.loads(ponder("runs", "--json").stdout)
     assert (run["run"], run["completion"]) == (told["run"], told["usage"]["completion"])
-    assert (run["answer"], run["stop"], run["model"]) == ("5", "finished", "smollm2-135m")
+    assert (run["answer"], run["stop"], run["model"]) == (answer, "finished", "smollm2-135m")
     for width in ("60", "80", "200"):
         assert told["run"] in ponder("runs", env={"COLUMNS": width}).stdout, "an id is never cut"
     drawn = ponder("view").stdout
