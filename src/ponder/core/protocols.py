@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+Aggregation: TypeAlias = Literal["last", "min", "prod", "mean", "max"]
+"""How the value of a solution is made of those of its steps; see `thinking.aggregation`."""
+
 Ability = Literal[
     "continue",  # goes on with a partial answer
     "token_ids",  # gives and takes token ids
@@ -228,8 +231,13 @@ class Run(Protocol):
         """`f` of every item, side by side, in the given order; the first error cancels the rest and is raised."""
         ...
 
-    async def score(self, paths: Sequence[Prefix], *, by: Scorer | str | None = None) -> list[float]:
-        """One value per path, in the given order; higher is better."""
+    async def score(
+        self, paths: Sequence[Prefix], *, by: Scorer | str | None = None, how: Aggregation | None = None
+    ) -> list[float]:
+        """One value per path, in the given order; higher is better.
+
+        `how` makes the value of those of the steps, where the scorer has them; else the scorer's own value counts.
+        """
         ...
 
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:

@@ -29,13 +29,23 @@ from ponder.runtime.place import at, derive, here, name
 from ponder.runtime.preflight import preflight
 from ponder.runtime.tasks import before, side_by_side
 from ponder.thinking import answers
+from ponder.thinking.aggregation import aggregate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from ponder.core.prefix import Segment
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Delta, Engine, KeysOf, Score, Scorer, Stop, Strategy
+    from ponder.core.protocols import (
+        Aggregation,
+        Delta,
+        Engine,
+        KeysOf,
+        Score,
+        Scorer,
+        Stop,
+        Strategy,
+    )
     from ponder.runtime.ledger import Lease
     from ponder.runtime.place import Place
 
@@ -172,7 +182,9 @@ class Run:
         jobs = [partial(one, i, item) for i, item in enumerate(items)]
         return await side_by_side(jobs, patient=(OutOfBudget,))
 
-    async def score(self, paths: Sequence[Prefix], *, by: Scorer | str | None = None) -> list[float]:
+    async def score(
+        self, paths: Sequence[Prefix], *, by: Scorer | str | None = None, how: Aggregation | None = None
+    ) -> list[float]:
         scorer = self._scorer(by)
         place = here().next()
         with at(place):
@@ -180,7 +192,7 @@ class Run:
             scores: list[Score] = await scorer.score(self._attempt.problem, paths, scope)
         if len(scores) != len(paths):
             raise EngineError(f"The scorer {scorer.name} gave {len(scores)} scores for {len(paths)} paths.")
-        values = [score.value for score in scores]
+        values = [aggregate(score.steps, how) if how and score.steps else score.value for score in scores]
         if any(math.isnan(value) for value in values):
             raise EngineError(
                 f"The scorer {scorer.name} gave a score that is not a number; "

@@ -1,4 +1,4 @@
-"""The only place that knows wording. Strategies ask for a kind of prompt and never spell one."""
+"""The question as a prompt: how it is to be answered, worked examples, and the conversation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ponder.core.problem import Message
 if TYPE_CHECKING:
     from ponder.core.problem import Kind, Problem
 
-Style = Literal["plain", "direct", "cot", "draft"]
+Style = Literal["plain", "direct", "cot", "draft", "steps"]
+"""`steps` is a chain of thought with each step in a paragraph of its own, for methods that go step by step."""
 
 # The three instructions are those of Chain of Draft's comparison (Xu et al. 2025, 2502.18600, section 3);
 # ours for chain of thought says where the answer stands, so that it can be found.
@@ -20,6 +21,10 @@ _INSTRUCTION: dict[Style, str] = {
     "draft": (
         "Think step by step, but only keep minimum draft for each thinking step, with 5 words at most. "
         "Return the answer at the end of the response after a separator ####."
+    ),
+    "steps": (
+        "Think step by step to answer the question. Write each step in a paragraph of its own, with an empty line "
+        "after it. End with one paragraph: The answer is ..."
     ),
 }
 
@@ -33,6 +38,7 @@ _EXAMPLES: tuple[dict[Style, str], ...] = (
         "direct": "29",
         "cot": "3 * 12 = 36 pencils. 36 - 7 = 29. The answer is 29.",
         "draft": "3 * 12 = 36; 36 - 7 = 29 #### 29",
+        "steps": "3 * 12 = 36 pencils.\n\n36 - 7 = 29.\n\nThe answer is 29.",
     },
     {
         "plain": (
@@ -45,12 +51,17 @@ _EXAMPLES: tuple[dict[Style, str], ...] = (
             "He takes 33 * 3 = 99 dollars. The answer is 99."
         ),
         "draft": "4 * 12 = 48; 48 / 2 = 24; 24 + 9 = 33; 33 * 3 = 99 #### 99",
+        "steps": (
+            "He makes 4 * 12 = 48 rolls.\n\nIn the morning he sells 48 / 2 = 24 rolls.\n\n"
+            "In all he sells 24 + 9 = 33 rolls.\n\nHe takes 33 * 3 = 99 dollars.\n\nThe answer is 99."
+        ),
     },
     {
         "plain": "State the final answer to the following arithmetic problem: 34 + 25 - 18 =",
         "direct": "41",
         "cot": "34 + 25 = 59. 59 - 18 = 41. The answer is 41.",
         "draft": "34 + 25 = 59; 59 - 18 = 41 #### 41",
+        "steps": "34 + 25 = 59.\n\n59 - 18 = 41.\n\nThe answer is 41.",
     },
 )
 
