@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 import anyio
 
@@ -16,6 +16,7 @@ from ponder.core.calls import Budget
 from ponder.core.errors import UsageError
 from ponder.core.problem import Problem
 from ponder.runtime.equality import Equality
+from ponder.runtime.preflight import check_roles
 from ponder.runtime.solve import solve as run_once
 from ponder.scorers import CATALOGUE as SCORERS
 from ponder.strategies import parse
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ponder.core.problem import Kind
     from ponder.core.protocols import Engine, Result, Strategy
     from ponder.runtime.run import Run
+
+    Model: TypeAlias = "str | Path | Engine | None"
 
 _loaded: dict[Path, Any] = {}
 _loading = threading.Lock()  # who asks for the same model at the same time gets the same one
@@ -58,7 +61,7 @@ async def asolve(
     question: str | Problem,
     strategy: str | Strategy = "self-consistency",
     *,
-    model: str | Path | Engine | Mapping[str, Engine] | None = None,
+    model: Model | Mapping[str, Model] = None,
     budget: str | int | Budget | None = None,
     seed: int = 0,
     kind: Kind = "auto",
@@ -72,7 +75,8 @@ async def asolve(
     Args:
         question: text, or a `Problem` with a whole conversation.
         strategy: as `ponder strategies` writes it, "self-consistency:n=16", or a strategy object.
-        model: a name or path (see `load`), an engine, or engines by role ("solver", "judge", ...).
+        model: a name or path (see `load`), an engine, or any of these by role: {"solver": ..., "judge": ...}.
+            Roles that are not named are played by the solver, and the solver is the default model if it is not.
         budget: "4k" or 4000 completion tokens, "4k,30s", "calls=20", or a `Budget`; None is without limit.
         seed: the same seed draws the same samples on a deterministic engine.
         kind: how answers are read and compared; "auto" finds out.
@@ -93,13 +97,9 @@ async def asolve(
     if isinstance(budget, int):
         budget = Budget(tokens=budget)
     limit = Budget.parse(budget) if isinstance(budget, str) else budget
-    engines: Mapping[str, Engine]
-    if model is None or isinstance(model, str | Path):
-        engines = {"solver": await anyio.to_thread.run_sync(load, model)}
-    elif isinstance(model, Mapping):
-        engines = model
-    else:
-        engines = {"solver": model}
+    by_role = model if isinstance(model, Mapping) else {"solver": model}
+    check_roles(by_role, [chosen], SCORERS)  # before a model is opened in vain
+    engines = {role: await _engine(one) for role, one in ({"solver": None} | dict(by_role)).items()}
     equality = Equality()
     try:
         return await run_once(
@@ -120,10 +120,16 @@ async def asolve(
             await equality.aclose()
 
 
+async def _engine(model: Model) -> Engine:
+    if model is None or isinstance(model, str | Path):
+        return await anyio.to_thread.run_sync(load, model)
+    return model
+
+
 class Options(TypedDict, total=False):
     """What `solve` takes by name; see `asolve`."""
 
-    model: str | Path | Engine | Mapping[str, Engine] | None
+    model: Model | Mapping[str, Model]
     budget: str | int | Budget | None
     seed: int
     kind: Kind

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ponder import models
 from ponder.core.errors import UnknownName, UsageError
+from ponder.runtime.preflight import check_roles, roles
+from ponder.scorers import CATALOGUE as SCORERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ponder.core.protocols import Engine
+    from ponder.core.protocols import Engine, Strategy
     from ponder.engines.llama_cpp import LlamaCpp
     from ponder.engines.openvino import OpenVino
     from ponder.models import Progress
@@ -30,7 +33,8 @@ class Settings:
     Each is looked up as a flag, then as PONDER_<NAME> in the environment, then in ponder.toml in the working
     folder, then here. `engine` runs model files: "llama.cpp", or "openvino" where its extra is installed, which is
     faster on x86 (decision 9). `deterministic` is of llama.cpp's; `library` is a libllama.so that takes the place of
-    the one in the wheel, built from the same release for this very processor (`make native`).
+    the one in the wheel, built from the same release for this very processor (`make native`). `roles` are the models
+    of roles other than the solver's: a table in ponder.toml, PONDER_ROLES="feedback=A;edit=B" in the environment.
     """
 
     home: Path
@@ -42,6 +46,7 @@ class Settings:
     deterministic: bool = False
     engine: str = "llama.cpp"
     library: Path | None = None
+    roles: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def runs(self) -> Path:
@@ -123,6 +128,21 @@ def _yes_or_no(where: str, value: Any) -> bool:
     return said in {"true", "1"}
 
 
+def _roles(where: str, value: Any) -> dict[str, str]:
+    if isinstance(value, str):
+        parts = (part.partition("=") for part in value.split(";"))
+        value = {role.strip(): name.strip() for role, _, name in parts}
+    if not isinstance(value, dict) or not all(
+        isinstance(name, str) and name and role for role, name in value.items()
+    ):
+        raise UsageError(
+            f"{where} takes models by role, for example feedback = 'smollm2-135m'; not {value!r}."
+        )
+    if "solver" in value:
+        raise UsageError(f"{where} has no solver: the setting `model` names its model.")
+    return value
+
+
 ENGINES = ("llama.cpp", "openvino")
 
 READERS: dict[str, Callable[[str, Any], Any]] = {
@@ -131,6 +151,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "deterministic": _yes_or_no,
     "engine": _engine,
     "library": _file,
+    "roles": _roles,
 }
 
 
@@ -138,6 +159,39 @@ def _home() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("ponder", appauthor=False)
+
+
+ROLE = re.compile(r"([A-Za-z][\w-]*)=(.+)", re.DOTALL)
+
+
+def models_by_role(
+    said: Sequence[str], settings: Settings, strategies: Sequence[Strategy]
+) -> dict[str, str | None]:
+    """Which model plays which role in the strategies: as said, "ROLE=MODEL" or a bare "MODEL" for the solver, else as
+    set. None is the default model. Roles that are not there are played by the solver.
+
+    Raises:
+        UnknownName: no strategy has a role that was said; near ones are suggested.
+        UsageError: two models were said for one role.
+
+    """
+    named: dict[str, str] = {}
+    for word in said:
+        by_role = None if Path(word).is_file() else ROLE.fullmatch(word)
+        role, name = (by_role[1], by_role[2]) if by_role else ("solver", word)
+        if role in named:
+            raise UsageError(
+                f"The role {role} was given two models, {named[role]} and {name}. Name one, or say whose the other is, "
+                "for example -m judge=NAME."
+            )
+        named[role] = name
+    check_roles(named, strategies, SCORERS)
+    played = {role: name for role, name in settings.roles.items() if _plays(role, strategies)}
+    return {"solver": settings.model} | played | named
+
+
+def _plays(role: str, strategies: Sequence[Strategy]) -> bool:
+    return any((found := roles(strategy, SCORERS)) is None or role in found for strategy in strategies)
 
 
 def wanted(name: str | None, settings: Settings) -> Path | models.ModelFile:

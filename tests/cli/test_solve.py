@@ -16,7 +16,7 @@ def test_json_tells_everything_once(ponder, model):
     assert done.returncode == 0
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)
-    keys = "answer budget candidates elapsed failed model run seed stop strategy usage votes"
+    keys = "answer budget candidates elapsed failed model models roles run seed stop strategy usage votes"
     assert " ".join(sorted(told)) == keys
     assert (told["stop"], told["model"]) == ("finished", "smollm2-135m")
     assert told["strategy"] == "self-consistency:n=4,max_tokens=60"

@@ -61,7 +61,9 @@ def writer(folder, plan):
 
 
 async def evaluated(plan, engine, to, **more):
-    evaluation = Evaluation(plan, engine, writer=to, grader=Exact(), equality=Keys(), scorers=SCORERS, **more)
+    evaluation = Evaluation(
+        plan, {"solver": engine}, writer=to, grader=Exact(), equality=Keys(), scorers=SCORERS, **more
+    )
     await evaluation.run()
     return evaluation.tally
 
@@ -125,7 +127,7 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_never_had(tmp_path):
 
         async def some(most):
             evaluation = Evaluation(
-                plan, engine, writer=to, grader=Exact(), equality=Keys(), scorers=SCORERS, **known
+                plan, {"solver": engine}, writer=to, grader=Exact(), equality=Keys(), scorers=SCORERS, **known
             )
             ends = evaluation.tally.done + most
             evaluation._tell = lambda tally: tally.done >= ends and evaluation.end()

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -21,7 +22,8 @@ from ponder import __version__
 from ponder.core.errors import AllFailed, EngineError, ModelFileError, PonderError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from ponder.config import Settings
     from ponder.core.protocols import Engine
@@ -43,6 +45,19 @@ Model = Annotated[
         "-m",
         metavar="NAME|FILE",
         help="A name from `ponder models`, or the path of a GGUF file.",
+        show_default=False,
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="[ROLE=]NAME|FILE",
+        help=(
+            "A name from `ponder models`, or the path of a GGUF file. Repeat it with a role for each that has a model of "
+            "its own: -m A -m feedback=B. The solver plays all others."
+        ),
         show_default=False,
     ),
 ]
@@ -88,7 +103,7 @@ def solve(
             help="A strategy with its parameters: self-consistency:n=16. See `ponder strategies`.",
         ),
     ] = None,
-    model: Model = None,
+    model: Models = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -127,11 +142,9 @@ def solve(
     from ponder import config
     from ponder.cli import solving
 
-    engine = _engine(model, settings, yes=yes, quiet=quiet)
-    try:
-        code = solving.solve(problem, chosen, engine, limit, seed, settings, as_json=as_json, quiet=quiet)
-    finally:
-        config.close(engine)
+    models = config.models_by_role(model or (), settings, [chosen])
+    with _engines(models, settings, yes=yes, quiet=quiet) as engines:
+        code = solving.solve(problem, chosen, engines, limit, seed, settings, as_json=as_json, quiet=quiet)
     raise SystemExit(code)
 
 
@@ -226,7 +239,7 @@ def eval_(
             "--strategy", "-s", metavar="STRATEGY", help="A strategy with its parameters; repeat it for more."
         ),
     ] = None,
-    model: Model = None,
+    model: Models = None,
     budget: Annotated[
         list[str] | None,
         typer.Option("--budget", "-b", metavar="BUDGET", help="For each problem; repeat it for more."),
@@ -285,26 +298,28 @@ def eval_(
         for s in strategy or ["chain-of-thought", "self-consistency:n=8"]
         for b in budget or [settings.budget]
     )
-    engine: Engine
+    strategies = [parse(arm.strategy) for arm in arms]
+    opened: AbstractContextManager[Mapping[str, Engine]]
     given = None
     if replay is None:
         loaded = evaluating.load(named, limit or [50], seed)
         for complaint in (c for task in loaded for c in task.complaints):
             say(complaint)
         plan = Plan(tuple(item for task in loaded for item in task.items), arms, tuple(range(seeds)))
-        engine = _engine(model, settings, yes=yes, quiet=quiet)
+        opened = _engines(
+            config.models_by_role(model or (), settings, strategies), settings, yes=yes, quiet=quiet
+        )
     elif tasks or model or limit:
         raise UsageError("--replay has the tasks, the problems and the model of its run. Leave yours out.")
     else:
         named = [f"replay of {replay}"]
-        items, its_seeds, engine, given = evaluating.replayed(settings, replay)
+        items, its_seeds, models, given = evaluating.replayed(settings, replay)
+        opened = nullcontext(models)
         plan = Plan(items, arms, its_seeds)
-    try:
+    with opened as engines:
         path, code = evaluating.evaluate(
-            plan, engine, settings, named=named, afresh=fresh or replay is not None, quiet=quiet, given=given
+            plan, engines, settings, named=named, afresh=fresh or replay is not None, quiet=quiet, given=given
         )
-    finally:
-        config.close(engine)
     measured = evaluating.measured(settings, path.stem)
     out().print(evaluating.table(measured))
     if report:
@@ -383,17 +398,39 @@ def _root(
 ) -> None: ...
 
 
-def _engine(model: str | None, settings: Settings, *, yes: bool, quiet: bool) -> Engine:
-    """The engine of a model, which is fetched first if need be; the caller closes it."""
+@contextmanager
+def _engines(
+    models: Mapping[str, str | None], settings: Settings, *, yes: bool, quiet: bool
+) -> Iterator[dict[str, Engine]]:
+    """The engines of models by role, closed at the end. Roles with the same model share one engine."""
+    from ponder import config
+
+    opened: dict[str, Engine] = {}
+    try:
+        yield {role: _engine(name, settings, opened, yes=yes, quiet=quiet) for role, name in models.items()}
+    finally:
+        for engine in opened.values():
+            config.close(engine)
+
+
+def _engine(
+    model: str | None, settings: Settings, opened: dict[str, Engine], *, yes: bool, quiet: bool
+) -> Engine:
+    """The engine of a model, which is fetched first if need be; one that is `opened` already, or will be."""
     from ponder import config
     from ponder.cli.fetching import model_file
     from ponder.cli.terminal import say
 
-    if simulated := config.simulated(model or settings.model):
-        return simulated
-    path = model_file(model, settings, yes=yes, quiet=quiet)
-    _leave_at_once_on_ctrl_c()
-    return config.open_engine(path, settings, None if quiet else say)
+    key = model or settings.model or ""
+    if key not in opened and (simulated := config.simulated(key)):
+        opened[key] = simulated
+    if key not in opened:
+        path = model_file(model, settings, yes=yes, quiet=quiet)
+        key = str(path.resolve())
+        if key not in opened:
+            _leave_at_once_on_ctrl_c()
+            opened[key] = config.open_engine(path, settings, None if quiet else say)
+    return opened[key]
 
 
 def _settings() -> Settings:

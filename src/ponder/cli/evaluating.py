@@ -25,7 +25,7 @@ from ponder.core.errors import PonderError, StoreError, UsageError
 from ponder.evals import tasks
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, Plan, check
-from ponder.evals.replay import replay
+from ponder.evals.replay import replay, told
 from ponder.evals.report import render
 from ponder.evals.simulated import Simulated
 from ponder.evals.stats import accuracy
@@ -74,7 +74,7 @@ def _load(task: str, limit: int, seed: int) -> Tasks:
 
 def evaluate(
     plan: Plan,
-    engine: Engine,
+    engines: Mapping[str, Engine],
     settings: config.Settings,
     *,
     named: Sequence[str],
@@ -85,12 +85,12 @@ def evaluate(
     """Make the attempts that are not made yet; the run file, and the exit code. `given` are samples to begin with.
 
     Raises:
-        UsageError: an arm cannot run on this engine.
+        UsageError: an arm cannot run on these engines.
         StoreError: the run file cannot be written.
 
     """
     known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
-    about = _about(plan, engine, named)
+    about = _about(plan, engines, named)
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
         with RunFile.open(path) as before:
@@ -105,7 +105,7 @@ def evaluate(
     writer: RunWriter | None = None
     try:
         if path is None:
-            check(plan, engine, SCORERS)  # nothing is laid out before
+            check(plan, engines, SCORERS)  # nothing is laid out before
             writer = RunWriter.create(
                 settings.runs, command=sys.argv[1:], versions=config.versions(), meta={"evaluation": about}
             )
@@ -116,7 +116,7 @@ def evaluate(
             writer = RunWriter.resume(path)
         evaluation = Evaluation(
             plan,
-            engine,
+            engines,
             writer=writer,
             grader=graders,
             equality=equality,
@@ -170,19 +170,19 @@ async def _interruptible(evaluation: Evaluation, graders: Graders, equality: Equ
     return asked
 
 
-def _about(plan: Plan, engine: Engine, named: Sequence[str]) -> dict[str, Any]:
+def _about(plan: Plan, engines: Mapping[str, Engine], named: Sequence[str]) -> dict[str, Any]:
     """What makes two commands the same evaluation, and its name."""
+    models = told(engines)
+    able = {what: models.pop(what) for what in ("can", "context")}  # of newer versions it may be more
     about: dict[str, Any] = {
         "tasks": list(named),
-        "model": engine.capabilities.name,
-        "tokenizer": engine.capabilities.tokenizer,
+        **models,
         "arms": [[arm.strategy, arm.budget] for arm in plan.arms],
         "seeds": list(plan.seeds),
     }
     items = {item.problem.id: item_body(item) for item in plan.items}
-    told = json.dumps([about, items], sort_keys=True, default=str)
-    able = {"can": sorted(engine.capabilities.can), "context": engine.capabilities.context}
-    return about | able | {"fingerprint": hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()}
+    whole = json.dumps([about, items], sort_keys=True, default=str)
+    return about | able | {"fingerprint": hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()}
 
 
 def _begun(runs: Path, fingerprint: str) -> Path | None:
@@ -300,7 +300,7 @@ def opened(settings: config.Settings, run: str | None) -> RunFile:
 
 def replayed(
     settings: config.Settings, run: str
-) -> tuple[tuple[Item, ...], tuple[int, ...], Engine, Mapping[tuple[str, int], Segment]]:
+) -> tuple[tuple[Item, ...], tuple[int, ...], Mapping[str, Engine], Mapping[tuple[str, int], Segment]]:
     """See `ponder.evals.replay`."""
     with opened(settings, run) as file:
         return replay(file)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ponder.cli.terminal import emit, say
 
 if TYPE_CHECKING:
-    from ponder.core.calls import Budget
+    from collections.abc import Mapping
+
+    from ponder.core.calls import Budget, Usage
     from ponder.core.protocols import Engine, Result, Strategy
 
 
@@ -31,13 +33,26 @@ def show(result: Result, elapsed: float, *, quiet: bool) -> None:
             f"ponder view {result.trace}" if result.trace else "",
         )
         say(" · ".join(filter(None, notes)))
+        if len(roles := result.roles or {}) > 1:
+            say(" · ".join(f"{role} {_told(part)}" for role, part in roles.items()))
+
+
+def _told(usage: Usage) -> str:
+    """What one role cost."""
+    calls = f"{usage.calls} {'call' if usage.calls == 1 else 'calls'}"
+    return f"{usage.completion:,} + {usage.prompt:,} in {calls}"
 
 
 def show_json(
-    result: Result, elapsed: float, strategy: Strategy, engine: Engine, budget: Budget, seed: int
+    result: Result,
+    elapsed: float,
+    strategy: Strategy,
+    engines: Mapping[str, Engine],
+    budget: Budget,
+    seed: int,
 ) -> None:
     """All of it as one JSON object on stdout."""
-    usage, choice = result.usage, result.choice
+    choice = result.choice
     body: dict[str, Any] = {
         "answer": result.answer,
         "votes": [{"answer": answer, "weight": _finite(w)} for answer, w in (choice.votes if choice else ())],
@@ -45,19 +60,14 @@ def show_json(
             {"answer": c.answer, "text": c.path.text, "tokens": c.path.tokens, "weight": _finite(c.weight)}
             for c in (choice.candidates if choice else ())
         ],
-        "usage": {
-            "prompt": usage.prompt,
-            "cached": usage.cached,
-            "completion": usage.completion,
-            "scorer": usage.scorer,
-            "calls": usage.calls,
-            "seconds": round(usage.seconds, 3),
-        },
+        "usage": _body(result.usage),
+        "roles": {role: _body(usage) for role, usage in (result.roles or {}).items()},
         "stop": result.stop,
         "failed": result.failed,
         "elapsed": round(elapsed, 3),
         "strategy": str(strategy),
-        "model": engine.capabilities.name,
+        "model": engines["solver"].capabilities.name,
+        "models": {role: engine.capabilities.name for role, engine in engines.items()},
         "budget": str(budget),
         "seed": seed,
         "run": result.trace or None,
@@ -65,6 +75,17 @@ def show_json(
     emit(json.dumps(body, ensure_ascii=False))
     if result.answer is None:
         say(why_nothing(result))
+
+
+def _body(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt": usage.prompt,
+        "cached": usage.cached,
+        "completion": usage.completion,
+        "scorer": usage.scorer,
+        "calls": usage.calls,
+        "seconds": round(usage.seconds, 3),
+    }
 
 
 def why_nothing(result: Result) -> str:

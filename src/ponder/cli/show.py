@@ -12,7 +12,7 @@ from ponder.cli.terminal import one_line
 from ponder.core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ponder.config import Settings
     from ponder.core.protocols import Strategy
@@ -48,6 +48,7 @@ def explain(cls: type[Strategy]) -> dict[str, Any]:
         "summary": _summary(about),
         "cost": about.cost,
         "needs": sorted(about.needs),
+        "roles": list(about.roles),
         "parameters": [{"name": n, "type": t, "default": d} for n, t, d in parameters(cls)],
     }
 
@@ -74,6 +75,8 @@ def table_of_strategies(chosen: Sequence[type[Strategy]], *, whole: bool) -> Tab
         table.add_row("paper", Text(f"arXiv {about['paper']}"))
         table.add_row("tokens", Text(about["cost"]))
         table.add_row("needs", Text(", ".join(about["needs"]) or "any engine"))
+        if about["roles"] != ["solver"]:
+            table.add_row("roles", Text(", ".join(about["roles"])))
         for p in about["parameters"]:
             table.add_row(f"  {p['name']}", Text(f"{p['default']}  ({p['type']})"))
         with_it = f"{about['name']}:{first['name']}={first['default']}"
@@ -175,12 +178,17 @@ def picture_of_run(settings: Settings, run: str | None, *, full: bool, width: in
         for attempt in file.attempts():
             tree = grow(file.events(attempt.id))
             yield Text(one_line(attempt.question), style="bold")
-            about = f"{attempt.strategy} · {', '.join(attempt.models.values())} · budget {attempt.budget}"
+            about = f"{attempt.strategy} · {_played(attempt.models)} · budget {attempt.budget}"
             yield Text(one_line(about), style="dim")
             room = 10_000 if full else max(60, width)
             for line in lines(tree, room, 10_000 if full else max(20, width - 40)):
                 yield _coloured(line)
             yield _ending(attempt)
+
+
+def _played(models: Mapping[str, str]) -> str:
+    """Which models played: the solver's name, then those of other roles beside their roles."""
+    return ", ".join(name if role == "solver" else f"{role}: {name}" for role, name in models.items())
 
 
 def _run(settings: Settings, asked: str | None) -> str:

@@ -19,7 +19,7 @@ from ponder.core.errors import StoreError
 from ponder.store import RunWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from ponder.core.calls import Budget
     from ponder.core.events import Watcher
@@ -58,7 +58,7 @@ class Trace:
 def solve(
     problem: Problem,
     strategy: Strategy,
-    engine: Engine,
+    engines: Mapping[str, Engine],
     budget: Budget,
     seed: int,
     settings: config.Settings,
@@ -75,7 +75,7 @@ def solve(
         return await asolve(
             problem,
             strategy,
-            model=engine,
+            model=engines,
             budget=budget,
             seed=seed,
             watchers=[board.event, *trace.watchers],
@@ -93,7 +93,7 @@ def solve(
             say(f"The trace could not be kept: {trace.complaint}")
     elapsed = time.monotonic() - started
     if as_json:
-        receipt.show_json(result, elapsed, strategy, engine, budget, seed)
+        receipt.show_json(result, elapsed, strategy, engines, budget, seed)
     else:
         receipt.show(result, elapsed, quiet=quiet)
     code = receipt.code(result)

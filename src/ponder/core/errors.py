@@ -52,7 +52,13 @@ class OutOfBudget(PonderError):
 
 
 class EngineError(PonderError):
-    """The model, or the way to it, failed."""
+    """The model, or the way to it, failed. `who` is said first: which of several models, and in which role."""
+
+    who: str = ""
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{self.who}: {said}" if self.who else said
 
 
 class ModelFileError(EngineError):

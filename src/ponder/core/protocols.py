@@ -256,7 +256,11 @@ class Run(Protocol):
 
 
 class Strategy(Protocol):
-    """A frozen dataclass of hyper-parameters with one coroutine."""
+    """A frozen dataclass of hyper-parameters with one coroutine.
+
+    One that calls models in several roles lists them in a class variable `roles`, ("solver", "feedback"), so that a
+    model given for a role it does not have is noticed. Without that list any role is accepted.
+    """
 
     name: ClassVar[str]
     paper: ClassVar[str]

@@ -11,7 +11,7 @@ import anyio
 from ponder.core.calls import Budget, Usage
 from ponder.core.errors import AllFailed, EngineError, UsageError
 from ponder.evals.pool import Pool
-from ponder.runtime.preflight import preflight
+from ponder.runtime.preflight import check_roles, preflight, roles
 from ponder.runtime.solve import solve
 from ponder.strategies import parse
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, KeysOf, Result, Scorer
-    from ponder.evals.pool import Drawn
     from ponder.evals.values import Arm, Item
     from ponder.store import RunWriter
 
@@ -85,8 +84,8 @@ class Tally:
     right: dict[str, list[bool]] = field(default_factory=dict)  # by item
 
 
-def check(plan: Plan, engine: Engine, scorers: Mapping[str, Scorer]) -> None:
-    """See that every arm can run on the engine, before the first token.
+def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer]) -> None:
+    """See that every arm can run on the engines, before the first token.
 
     Raises:
         UsageError: with what cannot and why; or nothing is to be attempted.
@@ -96,17 +95,18 @@ def check(plan: Plan, engine: Engine, scorers: Mapping[str, Scorer]) -> None:
         raise UsageError(
             "There is nothing to evaluate: no problems or no strategies. Name a task that has some."
         )
+    check_roles(engines, [parse(arm.strategy) for arm in plan.arms], scorers)
     for arm in plan.arms:
-        preflight(parse(arm.strategy), {"solver": engine}, scorers)
+        preflight(parse(arm.strategy), engines, scorers)
         Budget.parse(arm.budget)
 
 
 class Evaluation:
-    """Runs a plan on an engine and writes down all that comes of it.
+    """Runs a plan on engines and writes down all that comes of it.
 
     Args:
         plan: what to attempt.
-        engine: on what; it plays every role.
+        engines: on what, by role; "solver" plays every role that has no engine of its own.
         writer: of the run file; each attempt, sample and grade goes there as it comes.
         grader: of answers.
         equality: of answers, for votes.
@@ -121,7 +121,7 @@ class Evaluation:
     def __init__(
         self,
         plan: Plan,
-        engine: Engine,
+        engines: Mapping[str, Engine],
         *,
         writer: RunWriter,
         grader: Grader,
@@ -134,14 +134,17 @@ class Evaluation:
     ) -> None:
         self.tally = Tally(len(plan), done=sum(job.name in finished for job in plan.jobs()))
         self._plan = plan
-        self._engine = engine
+        self._engines = engines
         self._writer = writer
         self._grader = grader
         self._equality = equality
         self._scorers = scorers or {}
         self._known = known
         self._finished = finished
-        self._at_once: int = at_once or int(getattr(engine, "sequences", AT_ONCE))
+        self._at_once: int = at_once or sum(
+            int(getattr(engine, "sequences", AT_ONCE))
+            for engine in {id(engine): engine for engine in engines.values()}.values()
+        )
         self._tell = tell or (lambda _: None)
         self._ending = False
         self._in_a_row = 0
@@ -158,9 +161,9 @@ class Evaluation:
             EngineError: the model broke so often in a row that it is taken to be dead; all else is kept.
 
         """
-        check(self._plan, self._engine, self._scorers)
+        check(self._plan, self._engines, self._scorers)
         async with anyio.create_task_group() as generating:
-            pool = Pool(self._engine, generating, keep=self._keep, known=self._known)
+            pool = Pool(self._engines, generating, keep=self._keep, known=self._known)
             async with anyio.create_task_group() as attempts:
                 await self._begin_all(pool, attempts)
             generating.cancel_scope.cancel()  # samples that nobody waits for any more
@@ -179,22 +182,25 @@ class Evaluation:
             await turn.acquire()
             if self._ending:
                 return
-            drawn = pool.attempt(job.seed)
-            attempts.start_soon(partial(self._attempt, job, drawn, pool, turn))
-            await drawn.began.wait()  # only then is it known what it adds to the calls in flight
+            began = anyio.Event()
+            attempts.start_soon(partial(self._attempt, job, began, pool, turn))
+            await began.wait()  # only then is it known what it adds to the calls in flight
 
     async def _keep(self, key: str, nth: int, segment: Segment) -> None:
         self._writer.sample(key, nth, segment)
         while self._writer.behind > BEHIND:  # noqa: ASYNC110 - another thread writes, and has no event of ours
             await anyio.sleep(0.005)
 
-    async def _attempt(self, job: Job, drawn: Drawn, pool: Pool, turn: anyio.Semaphore) -> None:
+    async def _attempt(self, job: Job, began: anyio.Event, pool: Pool, turn: anyio.Semaphore) -> None:
+        strategy = parse(job.arm.strategy)
+        played = roles(strategy, self._scorers)
+        drawn = pool.attempt(job.seed, began)
         recording = self._writer.attempt(oracle=job.arm.oracle, task=job.item.task)
         try:
             result = await solve(
                 job.item.problem,
-                parse(job.arm.strategy),
-                {"solver": drawn},
+                strategy,
+                {role: engine for role, engine in drawn.items() if played is None or role in played},
                 equality=self._equality,
                 scorers=self._scorers,
                 budget=Budget.parse(job.arm.budget),
@@ -212,7 +218,7 @@ class Evaluation:
             self._in_a_row = 0
             await self._grade(job, recording.id, result)
         finally:
-            drawn.began.set()
+            began.set()
             turn.release()
         self.tally.done += 1
         self.tally.generated = pool.generated

@@ -36,11 +36,11 @@ class Pool:
 
     A sample is named by what it continues, how, the seed of the run and its index among the equal ones that an
     attempt asks for. So arms that draw the same thing are compared on the same draws: small n replays from the
-    widest arm, and adaptive stopping from both. What was generated is whole: an arm that stops early, or whose
+    widest arm, and adaptive stopping from both. Each engine has its own samples; roles with one engine share them. What was generated is whole: an arm that stops early, or whose
     budget ends, is shown and charged a part of it; so generation goes on where an arm has left.
 
     Args:
-        engine: which generates.
+        engines: which generate, by role.
         tasks: where it does; their end ends what is in flight.
         keep: takes each sample with its name, for a later run.
         known: samples kept before.
@@ -49,13 +49,13 @@ class Pool:
 
     def __init__(
         self,
-        engine: Engine,
+        engines: Mapping[str, Engine],
         tasks: TaskGroup,
         *,
         keep: Callable[[str, int, Segment], Awaitable[None]],
         known: Mapping[tuple[str, int], Segment] | None = None,
     ) -> None:
-        self.engine = engine
+        self.engines = engines
         self.generated = 0  # completion tokens
         self.in_flight = 0  # calls
         self._tasks = tasks
@@ -64,12 +64,16 @@ class Pool:
         self._drawing: dict[tuple[str, int], _Drawing] = {}
         self._fewer = anyio.Event()
 
-    def attempt(self, seed: int) -> Drawn:
-        """The engine as one attempt with this seed has it."""
-        return Drawn(self, seed)
+    def attempt(self, seed: int, began: anyio.Event) -> dict[str, Drawn]:
+        """The engines as one attempt with this seed has them; `began` is set when one is first asked."""
+        shared: dict[int, Drawn] = {}
+        return {
+            role: shared.setdefault(id(engine), Drawn(self, engine, role, seed, began))
+            for role, engine in self.engines.items()
+        }
 
-    async def draw(self, key: str, nth: int, prefix: Prefix, sampling: Sampling) -> Segment:
-        """The `nth` sample of what `key` names."""
+    async def draw(self, engine: Engine, key: str, nth: int, prefix: Prefix, sampling: Sampling) -> Segment:
+        """The `nth` sample of what `key` names, which is of this engine."""
         name = key, nth
         if (segment := self._known.get(name)) is not None:
             await anyio.lowlevel.checkpoint()
@@ -78,7 +82,7 @@ class Pool:
         if drawing is None:
             drawing = self._drawing[name] = _Drawing()
             self.in_flight += 1
-            self._tasks.start_soon(self._generate, name, drawing, prefix, sampling)
+            self._tasks.start_soon(self._generate, engine, name, drawing, prefix, sampling)
         await drawing.done.wait()
         if isinstance(drawing.outcome, Exception):
             raise drawing.outcome
@@ -89,10 +93,10 @@ class Pool:
         return drawing.outcome
 
     async def _generate(
-        self, name: tuple[str, int], drawing: _Drawing, prefix: Prefix, sampling: Sampling
+        self, engine: Engine, name: tuple[str, int], drawing: _Drawing, prefix: Prefix, sampling: Sampling
     ) -> None:
         try:
-            segment = await self.engine.extend(prefix, sampling)
+            segment = await engine.extend(prefix, sampling)
         except Exception as error:  # noqa: BLE001 - it is for whoever waits; who asks again tries again
             drawing.outcome = error
         else:
@@ -113,12 +117,17 @@ class Pool:
 
 
 class Drawn(Layer):
-    """An engine whose samples come from a pool. `began` is set when it is first asked."""
+    """An engine whose samples come from a pool. `began` is set when it is asked.
 
-    def __init__(self, pool: Pool, seed: int) -> None:
-        super().__init__(pool.engine)
-        self.began = anyio.Event()
+    Its samples are named after the first role that it plays; the solver's have no role in their names, so that run
+    files of before there were several go on.
+    """
+
+    def __init__(self, pool: Pool, engine: Engine, role: str, seed: int, began: anyio.Event) -> None:
+        super().__init__(engine)
+        self._began = began
         self._pool = pool
+        self._of = () if role == "solver" else (role,)
         self._seed = seed
         self._asked: Counter[str] = Counter()
 
@@ -129,13 +138,13 @@ class Drawn(Layer):
         if how.logprobs is None and "logprobs" in self.capabilities.can:
             how = replace(how, logprobs=0)  # so that arms which score samples draw the same ones
         greedy = how.temperature == 0
-        key = key_of(None if greedy else self._seed, prefix, how)
+        key = key_of(*self._of, None if greedy else self._seed, prefix, how)
         nth = 0 if greedy else self._asked[key]
         self._asked[key] += 1
-        self.began.set()
+        self._began.set()
         if "seed" in self.capabilities.can:
             how = replace(how, seed=_seed(key, nth))
-        segment = await self._pool.draw(key, nth, prefix, how)
+        segment = await self._pool.draw(self.engine, key, nth, prefix, how)
         return shown(segment, watch if "streams" in self.capabilities.can else None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ponder.core.errors import UsageError
 from ponder.core.protocols import Capabilities
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ponder.core.calls import Sampling
     from ponder.core.prefix import Prefix, Segment
-    from ponder.core.protocols import Watch
+    from ponder.core.protocols import Engine, Watch
     from ponder.evals.values import Item
     from ponder.store import RunFile
 
@@ -22,7 +22,7 @@ OWN_METHODS = frozenset({"scores", "embeddings"})
 
 
 class NoModel:
-    """The engine of an earlier evaluation, of which only the samples are left; a pool hands those out."""
+    """An engine of an earlier evaluation, of which only the samples are left; a pool hands those out."""
 
     def __init__(self, run: str, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -48,8 +48,8 @@ class NoModel:
 
 def replay(
     run: RunFile,
-) -> tuple[tuple[Item, ...], tuple[int, ...], NoModel, Mapping[tuple[str, int], Segment]]:
-    """The items of an evaluation, its seeds, its engine without a model, and all samples it drew.
+) -> tuple[tuple[Item, ...], tuple[int, ...], dict[str, NoModel], Mapping[tuple[str, int], Segment]]:
+    """The items of an evaluation, its seeds, its engines by role without their models, and all samples it drew.
 
     Raises:
         UsageError: it was recorded before replays were possible.
@@ -61,6 +61,29 @@ def replay(
             f"The run {run.path.stem} does not say what its engine could do. Run its command again first."
         )
     items = tuple(item_of(name, body) for name, body in run.items().items())
+    engines = {"solver": _engine(run, about)}
+    for role, other in about.get("roles", {}).items():
+        engines[role] = engines[other["as"]] if "as" in other else _engine(run, other)
+    return items, tuple(about["seeds"]), engines, run.samples()
+
+
+def _engine(run: RunFile, about: Mapping[str, Any]) -> NoModel:
     can = frozenset(about["can"]) - OWN_METHODS
-    capabilities = Capabilities(about["model"], can, about["context"], about["tokenizer"])
-    return items, tuple(about["seeds"]), NoModel(run.path.stem, capabilities), run.samples()
+    return NoModel(run.path.stem, Capabilities(about["model"], can, about["context"], about["tokenizer"]))
+
+
+def told(engines: Mapping[str, Engine]) -> dict[str, Any]:
+    """What a run file says of its engines, for `replay`: the solver's, and under "roles" those of other roles. A role
+    with the engine of an earlier one says which.
+    """
+    first: dict[int, str] = {}
+    others: dict[str, Any] = {}
+    for role, engine in engines.items():
+        with_it = first.setdefault(id(engine), role)
+        if role != "solver":
+            others[role] = {"as": with_it} if with_it != role else _told(engine.capabilities)
+    return _told(engines["solver"].capabilities) | ({"roles": others} if others else {})
+
+
+def _told(of: Capabilities) -> dict[str, Any]:
+    return {"model": of.name, "tokenizer": of.tokenizer, "can": sorted(of.can), "context": of.context}

@@ -1,4 +1,4 @@
-"""What a strategy needs is checked before the first token."""
+"""What a strategy needs, and who plays which role in it, is checked before the first token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ponder.core.errors import UnknownName, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ponder.core.protocols import Engine, Scorer, Strategy
 
@@ -34,6 +34,47 @@ def preflight(strategy: Strategy, engines: Mapping[str, Engine], scorers: Mappin
                 "Use self-consistency or chain-of-draft, which need nothing but a chat, or a model file "
                 "(-m file.gguf), whose engine can."
             )
+
+
+def roles(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[str] | None:
+    """The roles that models play in a strategy, in those inside it, and in what it scores by.
+
+    None where one of them does not say: then any role may be played.
+    """
+    listed: Iterable[str] | None = getattr(strategy, "roles", None)
+    if listed is None:
+        return None
+    found = {"solver", *listed}
+    for name in getattr(strategy, "__dataclass_fields__", ()):
+        value = getattr(strategy, name)
+        if name == "scorer":
+            value = scorers.get(value) if isinstance(value, str) else value
+            found |= set(getattr(value, "roles", ()))
+        elif hasattr(value, "solve"):
+            inner = roles(value, scorers)
+            if inner is None:
+                return None
+            found |= inner
+    return frozenset(found)
+
+
+def check_roles(given: Iterable[str], strategies: Sequence[Strategy], scorers: Mapping[str, Scorer]) -> None:
+    """See that each role given to a model is played in one of the strategies at least.
+
+    Raises:
+        UnknownName: near names are suggested, among those that are played.
+
+    """
+    known = set[str]()
+    for strategy in strategies:
+        played = roles(strategy, scorers)
+        if played is None:
+            return
+        known |= played
+    what = f"role in {strategies[0].name}" if len(strategies) == 1 else "role in these strategies"
+    for role in given:
+        if role not in known:
+            raise UnknownName(what, role, known)
 
 
 def _spoken(abilities: Iterable[str]) -> str:

@@ -341,6 +341,8 @@ class Run:
             )
             self._pay(lease, role, usage)
             attempt.failed += not cancelled
+            if isinstance(error, EngineError) and len(attempt.engines) > 1:
+                error.who = f"{engine.capabilities.name}, as {role}"
             said = "cancelled" if cancelled else str(error) or type(error).__name__
             attempt.emit(e.Failed(at_place, parent, role, said, usage, cancelled))
             raise

@@ -9,7 +9,7 @@ from ponder.core.calls import Budget
 from ponder.core.errors import OutOfBudget
 from ponder.core.protocols import Result
 from ponder.runtime.ledger import Ledger
-from ponder.runtime.preflight import preflight
+from ponder.runtime.preflight import check_roles, preflight
 from ponder.runtime.run import Attempt, Run
 
 if TYPE_CHECKING:
@@ -47,13 +47,15 @@ async def solve(
         started: gets the run, so that someone else can `end` it.
 
     Raises:
-        UsageError: the strategy cannot work on these engines, or its parameters make no sense.
+        UsageError: the strategy cannot work on these engines, has no role that one of them is given, or its
+            parameters make no sense.
         EngineError, AllFailed: the model failed before anything was proposed.
 
     A budget that ends before any answer is no error: the result has `answer` None and says why it stopped.
 
     """
     scorers = scorers or {}
+    check_roles(engines, [strategy], scorers)
     preflight(strategy, engines, scorers)
     attempt = Attempt(problem, engines, scorers, equality, seed, (*watchers,), (*live,))
     run = Run(attempt, Ledger(budget))

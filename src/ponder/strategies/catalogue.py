@@ -42,8 +42,10 @@ Probability = Annotated[float, Range(0, 1)]
 @typing.dataclass_transform(frozen_default=True)
 def method(cls: type[S]) -> type[S]:
     """Make a class a strategy: a frozen dataclass whose parameters keep to their ranges, in the catalogue under its
-    `name` and `aliases`, and written by `str` as `parse` reads it.
+    `name` and `aliases`, and written by `str` as `parse` reads it. Where it lists no `roles`, it is all "solver".
     """
+    if not hasattr(cls, "roles"):
+        cls.roles = ("solver",)  # type: ignore[attr-defined]
     cls.__post_init__ = _check  # type: ignore[attr-defined]
     cls.__str__ = spell  # type: ignore[method-assign]
     made = dataclasses.dataclass(frozen=True)(cls)
