@@ -91,3 +91,23 @@ def test_mean_logprob_counts_sampled_tokens_only():
     path = PROMPT + "x" + seg(["a"], logprobs=(-1.0, -2.0)) + seg(["b"], logprobs=(-3.0, -4.0))
     assert path.mean_logprob == -2.5
     assert math.isnan(PROMPT.mean_logprob)
+
+
+def test_upto_keeps_whole_tokens_as_ids_wherever_it_cuts():
+    path = PROMPT + seg(["ab", "c\n"], "length", logprobs=(-1.0, -2.0)) + "Wait" + seg(["d", "ef"])
+    texts = [(n, path.upto(n)) for n in range(len(path.text) + 3)]
+    assert all(cut.text == path.text[:n] for n, cut in texts)
+    assert path.upto(0).segments == ()
+    assert path.upto(3).segments[0].token_ids == (10,)
+    assert path.upto(3).segments[1] == Segment("c", sampled=False)
+    assert path.upto(3).mean_logprob == -1.0
+    assert path.upto(4).segments == path.segments[:1]
+    assert path.upto(6).segments[1] == Segment("Wa", sampled=False)
+    assert path.upto(9).segments[2].token_ids == (10,)
+    assert not path.upto(9).done
+    assert path.upto(11) == path
+
+
+def test_upto_without_ids_cuts_the_text():
+    cut = (PROMPT + Segment("one\ntwo", finish="stop", stopped_by="two")).upto(4)
+    assert (cut.text, cut.stopped_by, cut.cut) == ("one\n", None, True)

@@ -1,11 +1,14 @@
 """Every vote against the plainest way to count it."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder import Candidate, Prefix, Prompt
-from ponder.thinking.votes import best, counts, majority, unanimous
+from ponder.thinking.votes import best, counts, majority, merge, unanimous
 
 PATH = Prefix(Prompt(raw=""))
 
@@ -71,3 +74,17 @@ def test_a_vote_needs_candidates():
     for vote in (majority, best):
         with pytest.raises(ValueError, match="candidates"):
             vote([])
+
+
+@given(many, st.sampled_from(["mean", "sum", "logsumexp"]))
+def test_merging_gives_each_the_weight_of_all_that_are_the_same(candidates, agg):
+    merged = merge(candidates, lambda c: c.path.text, agg)
+    assert [replace(m, weight=1.0) for m in merged] == [replace(c, weight=1.0) for c in candidates]
+    for one in merged:
+        weights = [c.weight for c in candidates if c.path.text == one.path.text]
+        plain = {
+            "mean": sum(weights) / len(weights),
+            "sum": sum(weights),
+            "logsumexp": math.log(sum(map(math.exp, weights))),
+        }
+        assert one.weight == pytest.approx(plain[agg])

@@ -124,13 +124,20 @@ class Prefix:
             return before + _keep(last, len(last.token_ids) - 1, last.text)
         if last.finish != "stop" or last.stopped_by is None:
             return self
-        text = last.text[: _start_of_stop(last, last.stopped_by)]
-        if last.ends is None or last.token_ids is None:
-            return before + replace(last, text=text, stopped_by=None, finish="length")
-        whole = sum(end <= len(text) for end in last.ends[:-1])
-        start = last.ends[whole - 1] if whole else 0
-        kept = before + _keep(last, whole, text[:start]) if whole else before
-        return kept + text[start:]
+        return _cut(before, last, _start_of_stop(last, last.stopped_by), len(last.token_ids or ()) - 1)
+
+    def upto(self, length: int) -> Prefix:
+        """The path up to the first `length` characters that were written after the prompt.
+
+        It is cut as `before_stop` cuts: whole tokens are kept as ids.
+        """
+        path = Prefix(self.prompt)
+        for segment in self.segments:
+            if length < len(segment.text):
+                return _cut(path, segment, length, len(segment.token_ids or ()))
+            path += segment
+            length -= len(segment.text)
+        return path
 
     @property
     def mean_logprob(self) -> float:
@@ -155,6 +162,19 @@ def _start_of_stop(segment: Segment, stop: str) -> int:
         return ends[-2]
     found = segment.text.find(stop)
     return len(segment.text) if found < 0 else found  # an engine may leave it out
+
+
+def _cut(before: Prefix, segment: Segment, length: int, most: int) -> Prefix:
+    """`before` and the first `length` characters of a segment, of its first `most` tokens at most."""
+    text = segment.text[:length]
+    if not segment.sampled:
+        return before + text
+    if segment.ends is None or segment.token_ids is None:
+        return before + replace(segment, text=text, stopped_by=None, finish="length")
+    whole = sum(end <= length for end in segment.ends[:most])
+    start = segment.ends[whole - 1] if whole else 0
+    kept = before + _keep(segment, whole, text[:start]) if whole else before
+    return kept + text[start:]
 
 
 def _keep(segment: Segment, n: int, text: str) -> Segment:

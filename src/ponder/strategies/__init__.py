@@ -7,6 +7,7 @@ from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
 from ponder.strategies.direct import Direct
 from ponder.strategies.early_stopping import EarlyStopping
+from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.zero_shot_cot import ZeroShotCoT
 
@@ -19,6 +20,7 @@ __all__ = [
     "ChainOfThought",
     "Direct",
     "EarlyStopping",
+    "SelfBacktracking",
     "SelfConsistency",
     "ZeroShotCoT",
     "method",

@@ -27,3 +27,8 @@ def split(text: str) -> list[str]:
             start = gap.end()
     steps.append(text[start:])
     return [step.strip("\n") for step in steps if step.strip()]
+
+
+def before_last_line(text: str) -> str:
+    """The text without its last line that is not empty; the line break before that line stays."""
+    return text[: text.rstrip().rfind("\n") + 1]

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
 
 from ponder.core.protocols import Candidate, Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def majority(candidates: Sequence[Candidate]) -> Choice:
@@ -53,6 +54,35 @@ def best(candidates: Sequence[Candidate]) -> Choice:
         answer=winner.answer,
         candidates=tuple(candidates),
     )
+
+
+def merge(
+    candidates: Sequence[Candidate],
+    same: Callable[[Candidate], str],
+    agg: Literal["mean", "sum", "logsumexp"],
+) -> list[Candidate]:
+    """The candidates in their order, each with one weight for all that are the `same`.
+
+    "sum" adds the weights, as the code of 2502.04404 does: where they are log-probabilities, which are negative,
+    it puts back what was said more than once. "logsumexp" adds the probabilities, and "mean" is indifferent.
+    """
+    groups: dict[str, list[float]] = {}
+    for candidate in candidates:
+        groups.setdefault(same(candidate), []).append(candidate.weight)
+    weights = {name: _AGGREGATED[agg](group) for name, group in groups.items()}
+    return [replace(candidate, weight=weights[same(candidate)]) for candidate in candidates]
+
+
+def _logsumexp(values: Sequence[float]) -> float:
+    top = max(values)
+    return top + math.log(math.fsum(math.exp(value - top) for value in values))
+
+
+_AGGREGATED: dict[str, Callable[[Sequence[float]], float]] = {
+    "mean": fmean,
+    "sum": math.fsum,
+    "logsumexp": _logsumexp,
+}
 
 
 def counts(candidates: Sequence[Candidate]) -> list[int]:
