@@ -183,7 +183,9 @@ def test_said_twice_is_a_disadvantage_under_sum_and_an_advantage_under_logsumexp
     world = {f"The answer is 1. {GOAL}": 2.0, f"The answer is 2. {GOAL}": 1.0}
     answers = {}
     for agg in ("mean", "sum", "logsumexp"):
-        result, _ = virtual(attempt, f"self-backtracking:b=1,k=200,temperature=0.4,agg={agg}", Scripted(world))
+        result, _ = virtual(
+            attempt, f"self-backtracking:b=1,k=200,temperature=0.4,agg={agg}", Scripted(world)
+        )
         answers[agg] = result.answer
     assert answers == {"mean": "1", "sum": "2", "logsumexp": "1"}
 
