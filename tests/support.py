@@ -2,13 +2,16 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import anyio.lowlevel
 import trio
 import trio.testing
 
-from ponder import Budget, EngineError, Problem, TransientError
+from ponder import Budget, EngineError, Problem, Score, TransientError
 from ponder.core.events import Event
+from ponder.core.protocols import Ability
+from ponder.engines.scripted import Scripted
 from ponder.runtime.solve import solve
 from ponder.scorers import CATALOGUE as SCORERS
 from ponder.strategies import parse
@@ -65,7 +68,7 @@ def virtual(job, *args, seconds=3600.0):
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-async def attempt(strategy, engine, budget=None, *, seed=0, problem=QUESTION, **more):
+async def attempt(strategy, engine, budget=None, *, seed=0, problem=QUESTION, scorers=SCORERS, **more):
     """One run; returns its result and its events."""
     events: list[Event] = []
     result = await solve(
@@ -73,13 +76,37 @@ async def attempt(strategy, engine, budget=None, *, seed=0, problem=QUESTION, **
         parse(strategy) if isinstance(strategy, str) else strategy,
         engine if isinstance(engine, Mapping) else {"solver": engine},
         equality=Keys(),
-        scorers=SCORERS,
+        scorers=scorers,
         budget=Budget.parse(budget) if isinstance(budget, str) else budget,
         seed=seed,
         watchers=[events.append],
         **more,
     )
     return result, events
+
+
+class Judge:
+    """A scorer that is a function of the text, and counts what it is asked."""
+
+    name = "judge"
+    needs: frozenset[Ability] = frozenset()
+
+    def __init__(self, value):
+        self.value, self.asked = value, 0
+
+    async def score(self, problem, paths, run):
+        self.asked += len(paths)
+        return [Score(self.value(path.text)) for path in paths]
+
+
+def searched(strategy, script, value, budget=None, seed=0, **options):
+    """What a search decides whose scorer is a function of the text: its result, its events and its engine."""
+    engine = script if hasattr(script, "extend") else Scripted(script, **options)
+    scorers = {"judge": Judge(value)}
+    if isinstance(strategy, str):
+        strategy = f"{strategy}{',' if ':' in strategy else ':'}scorer=judge"
+    result, events = virtual(partial(attempt, scorers=scorers, seed=seed), strategy, engine, budget)
+    return result, events, engine
 
 
 def nodes(events: Sequence[Event]):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponder import Candidate, Prefix, Prompt
-from ponder.thinking.votes import best, counts, majority, merge, unanimous
+from ponder.thinking.aggregation import unit
+from ponder.thinking.votes import best, counts, majority, merge, select, unanimous
 
 PATH = Prefix(Prompt(raw=""))
 
@@ -88,3 +89,47 @@ def test_merging_gives_each_the_weight_of_all_that_are_the_same(candidates, agg)
             "logsumexp": math.log(sum(map(math.exp, weights))),
         }
         assert one.weight == pytest.approx(plain[agg])
+
+
+scored = st.lists(
+    st.tuples(
+        st.builds(candidate, st.sampled_from([None, "a", "b", "c"]), st.sampled_from([1.0, 2.0])),
+        st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+    ),
+    min_size=1,
+)
+
+
+@given(scored)
+def test_a_weighted_selection_sums_the_scores_of_each_answer(pairs):
+    candidates, values = map(list, zip(*pairs, strict=True))
+    choice = select(candidates, values, "weighted")
+    totals: dict[str, float] = {}
+    for c, v in pairs:
+        if c.key is not None:
+            totals[c.answer] = totals.get(c.answer, 0.0) + c.weight * v
+    if not totals:
+        assert choice.path == candidates[max(range(len(values)), key=values.__getitem__)].path
+    elif any(totals.values()):
+        assert dict(choice.votes) == pytest.approx(totals)
+        assert totals[choice.answer] == max(totals.values())
+    else:
+        assert choice.votes == majority(candidates).votes
+
+
+def test_naive_weighted_and_majority_can_each_choose_another():
+    candidates = [candidate(key) for key in "abbccc"]
+    values = [0.9, 0.6, 0.6, 0.1, 0.2, 0.1]
+    chosen = [select(candidates, values, how).answer for how in ("naive", "weighted", "majority")]
+    assert chosen == ["it is a", "it is b", "it is c"]
+
+
+def test_log_probabilities_and_logits_are_weighed_as_probabilities():
+    """A sum of negative numbers is the larger the fewer there are."""
+    candidates = [candidate(key) for key in "aabbb"]
+    assert select(candidates, [-0.3, -0.3, -0.3, -0.3, -0.3], "weighted").answer == "it is b"
+    assert select(candidates, [0.0, 0.0, 0.0, 0.0, 0.0], "weighted").answer == "it is b"
+    assert unit([-math.inf, -1.0, 0.0]) == [0.0, math.exp(-1), 1.0]
+    assert unit([-800.0, 0.0, 2.0]) == [0.0, 0.5, pytest.approx(0.8808, abs=1e-4)]
+    assert unit([0.0, 0.3, 1.0]) == [0.0, 0.3, 1.0]
+    assert unit([]) == []

@@ -1,6 +1,7 @@
 """One file per method, named as the paper names it. This is the catalogue: {name: class}."""
 
 from ponder.strategies.adaptive_consistency import AdaptiveConsistency
+from ponder.strategies.beam_search import BeamSearch
 from ponder.strategies.best_of_n import BestOfN
 from ponder.strategies.catalogue import ALIASES, CATALOGUE, method, parameters, parse, spell
 from ponder.strategies.chain_of_draft import ChainOfDraft
@@ -15,6 +16,7 @@ __all__ = [
     "ALIASES",
     "CATALOGUE",
     "AdaptiveConsistency",
+    "BeamSearch",
     "BestOfN",
     "ChainOfDraft",
     "ChainOfThought",

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ponder.strategies.catalogue import Count, Natural, Temperature, method
 from ponder.thinking.prompts import SHOTS, ask
-from ponder.thinking.votes import best, majority
+from ponder.thinking.votes import Selection, majority, select
 
 if TYPE_CHECKING:
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Choice, Run
+    from ponder.core.protocols import Ability, Aggregation, Choice, Run
 
 
 @method
 class BestOfN:
-    """The highest-scored of `n` sampled solutions (Cobbe et al. 2021, 2110.14168; Snell et al. 2024, section 5).
+    """One of `n` sampled solutions, by score (Cobbe et al. 2021, 2110.14168; Snell et al. 2024, section 5.1).
 
-    Among solutions that have an answer, if any has. `scorer` "mean-logprob" needs no second model: the
-    model's own mean log-probability of what it wrote.
+    `selection` "naive" takes the highest-scored solution, "weighted" the answer whose solutions have the highest
+    sum of scores, "majority" the answer with most solutions; all among solutions that have an answer, if any has.
+    `aggregation` makes the score of a solution of those of its steps, where the scorer has them. `scorer`
+    "mean-logprob" needs no second model: the model's own mean log-probability of what it wrote.
     """
 
     name: ClassVar[str] = "best-of-n"
@@ -30,13 +31,16 @@ class BestOfN:
 
     n: Count = 16
     scorer: str = "mean-logprob"
+    selection: Selection = "naive"
+    aggregation: Aggregation = "last"
+    style: Literal["cot", "steps"] = "cot"
     temperature: Temperature = 0.8
     shots: Natural = SHOTS
     max_tokens: Count = 512
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
         paths = await run.sample(
-            ask(problem, "cot", self.shots),
+            ask(problem, self.style, self.shots),
             self.n,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
@@ -44,5 +48,5 @@ class BestOfN:
         )
         candidates = await run.read(paths)
         run.propose(majority(candidates))
-        scores = await run.score(paths, by=self.scorer)
-        return best([replace(c, weight=s) for c, s in zip(candidates, scores, strict=True)])
+        values = await run.score(paths, by=self.scorer, how=self.aggregation)
+        return select(candidates, values, self.selection)

@@ -76,7 +76,7 @@ def parse(text: str) -> Strategy:
     if name not in CATALOGUE:
         raise UnknownName("strategy", name, [*CATALOGUE, *ALIASES])
     cls: Any = CATALOGUE[name]
-    known = {f.name: f for f in dataclasses.fields(cls)}
+    known = {f.name: f for f in _fields(cls)}
     hints = _hints(cls)
     given: dict[str, Any] = {}
     for part in _parts(rest):
@@ -94,7 +94,7 @@ def parse(text: str) -> Strategy:
 def spell(strategy: Any) -> str:
     """The inverse of `parse`: parameters at their defaults are left out."""
     parts = []
-    for field in dataclasses.fields(strategy):
+    for field in _fields(type(strategy)):
         value = getattr(strategy, field.name)
         if value != field.default:
             nested = dataclasses.is_dataclass(value) and hasattr(value, "solve")
@@ -106,7 +106,12 @@ def spell(strategy: Any) -> str:
 def parameters(cls: type[Strategy]) -> list[tuple[str, str, Any]]:
     """Name, type and default of each parameter."""
     hints = _hints(cls)
-    return [(f.name, _type(hints[f.name]), f.default) for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return [(f.name, _type(hints[f.name]), f.default) for f in _fields(cls)]
+
+
+def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
+    """A method's own parameters, then those that it shares with others."""
+    return sorted(dataclasses.fields(cls), key=lambda field: field.name not in cls.__annotations__)
 
 
 def _hints(cls: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From the values of a solution's steps to the value of the solution."""
+"""From the values of a solution's steps to the value of the solution, and to its weight among others."""
 
 from __future__ import annotations
 
@@ -34,3 +34,16 @@ def aggregate(steps: Sequence[float], how: Aggregation = "last") -> float:
             return math.fsum(steps) / len(steps)
         case "max":
             return max(steps)
+
+
+def unit(values: Sequence[float]) -> list[float]:
+    """Scores of one scorer on the scale of probabilities, in the same order, so that they can be summed and shared.
+
+    Values in [0, 1] stay as they are. Where none is above 0, they are taken for log-probabilities, and their
+    exponentials count; any others are taken for logits (docs/decisions/0012-scales.md).
+    """
+    if all(0 <= value <= 1 for value in values):
+        return list(values)
+    if all(value <= 0 for value in values):
+        return [math.exp(value) for value in values]
+    return [1 / (1 + math.exp(-value)) if value > -700 else 0.0 for value in values]

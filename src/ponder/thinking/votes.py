@@ -9,12 +9,16 @@ import math
 from collections import Counter
 from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ponder.core.protocols import Candidate, Choice
+from ponder.thinking.aggregation import unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+Selection: TypeAlias = Literal["naive", "weighted", "majority"]
+"""How scores choose among solutions: the best one, the answer with the highest sum, or not at all."""
 
 
 def majority(candidates: Sequence[Candidate]) -> Choice:
@@ -83,6 +87,21 @@ _AGGREGATED: dict[str, Callable[[Sequence[float]], float]] = {
     "sum": math.fsum,
     "logsumexp": _logsumexp,
 }
+
+
+def select(candidates: Sequence[Candidate], values: Sequence[float], how: Selection = "weighted") -> Choice:
+    """The choice among candidates that were scored, each of which counts as often as its weight says.
+
+    "naive" takes the highest value; "weighted" sums the values of each answer (Snell et al. 2024, section 5.1),
+    on the scale of probabilities, for sums of negative numbers favour the rare; "majority" counts. Where nobody has
+    an answer, and in a sum of nothing, the highest value and the plain majority stand in.
+    """
+    if how == "naive" or all(c.key is None for c in candidates):
+        return best([replace(c, weight=v) for c, v in zip(candidates, values, strict=True)])
+    if how == "majority":
+        return majority(candidates)
+    weighted = [replace(c, weight=c.weight * v) for c, v in zip(candidates, unit(values), strict=True)]
+    return majority(weighted if any(c.weight for c in weighted if c.key is not None) else candidates)
 
 
 def counts(candidates: Sequence[Candidate]) -> list[int]:

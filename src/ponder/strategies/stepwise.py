@@ -1,0 +1,91 @@
+"""What methods that go step by step have in common: how a step is drawn and valued, when a path is over, the vote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from ponder.strategies.catalogue import Count, Natural, Temperature  # noqa: TC001 - read at run time
+from ponder.thinking.prompts import SHOTS, ask
+from ponder.thinking.search.allocation import top
+from ponder.thinking.steps import DELIMITER
+from ponder.thinking.votes import Selection, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ponder.core.prefix import Prefix
+    from ponder.core.problem import Problem
+    from ponder.core.protocols import Ability, Aggregation, Choice, Run
+
+
+class Leaf(NamedTuple):
+    """The end of a path, and what the scorer says that it is worth."""
+
+    path: Prefix
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepWise:
+    """A solution step by step, a step being a paragraph.
+
+    `depth` is the most steps; in the last round a path may write to its end. A step that is cut off at `step_tokens`
+    is gone on with in the next round; a path of `max_tokens` is over. The value of a path is the scorer's, made of
+    those of its steps by `aggregation`; `selection` makes the choice among the ends (see best-of-n).
+    """
+
+    needs: ClassVar[frozenset[Ability]] = frozenset({"continue"})
+
+    scorer: str = "mean-logprob"
+    selection: Selection = "weighted"
+    aggregation: Aggregation = "last"
+    temperature: Temperature = 0.8
+    shots: Natural = SHOTS
+    depth: Count = 40
+    step_tokens: Count = 256
+    max_tokens: Count = 1024
+
+    def start(self, problem: Problem) -> Prefix:
+        """Where every path begins."""
+        return ask(problem, "steps", self.shots)
+
+    def rounds(self) -> Iterator[bool]:
+        """Whether it is the last, for each round."""
+        return (left == 1 for left in range(self.depth, 0, -1))
+
+    def over(self, path: Prefix) -> bool:
+        """Whether nothing more is to be written: the model ended the text or had no word to add, or it is too long.
+
+        A text that stopped at the end of a step is not over, nor one that a limit of tokens cut off in a step
+        (search-and-learn takes both for finished where a server does not tell them apart).
+        """
+        return path.done or path.tokens >= self.max_tokens or not path.segments[-1].text.strip()
+
+    async def grow(self, run: Run, paths: Sequence[Prefix], n: int = 1, *, last: bool = False) -> list[Leaf]:
+        """`n` next steps of each path, valued, in order. Where samples fail or the money ends, there are fewer."""
+        room = self.max_tokens - min(path.tokens for path in paths)
+        grown = await run.sample(
+            paths,
+            n,
+            stop=() if last else (DELIMITER,),
+            max_tokens=max(1, room if last else min(room, self.step_tokens)),
+            temperature=self.temperature,
+            logprobs=0,
+        )
+        return [Leaf(*pair) for pair in zip(grown, await self.values(run, grown), strict=True)]
+
+    async def values(self, run: Run, paths: Sequence[Prefix]) -> list[float]:
+        """What each path is worth."""
+        return await run.score(paths, by=self.scorer, how=self.aggregation)
+
+    def best(self, leaves: Sequence[Leaf], k: int) -> list[Leaf]:
+        """The `k` leaves of highest value, ties to the first; of equal texts only the first counts."""
+        distinct = list({leaf.path.text: leaf for leaf in reversed(leaves)}.values())[::-1]
+        return [distinct[i] for i in top([leaf.value for leaf in distinct], k)]
+
+    async def choose(self, run: Run, leaves: Sequence[Leaf]) -> Choice:
+        """The choice among the paths that are over, or else among all: one that is not has the answer it declares."""
+        ends = [leaf for leaf in leaves if self.over(leaf.path)] or leaves
+        read = await run.read([path if path.done else path.before_stop for path, _ in ends])
+        return select(read, [leaf.value for leaf in ends], self.selection)
