@@ -13,10 +13,11 @@ from ponder.core.events import Event
 from ponder.core.protocols import Ability
 from ponder.engines.scripted import Scripted
 from ponder.runtime.solve import solve
-from ponder.scorers import CATALOGUE as SCORERS
+from ponder.scorers import ByName
 from ponder.strategies import parse
 from ponder.thinking import answers
 
+SCORERS = ByName()
 QUESTION = Problem.of("What is 6 * 7?", "math")
 
 

@@ -18,7 +18,6 @@ from ponder.core.problem import Problem
 from ponder.runtime.equality import Equality
 from ponder.runtime.preflight import check_roles
 from ponder.runtime.solve import solve as run_once
-from ponder.scorers import CATALOGUE as SCORERS
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
@@ -92,13 +91,15 @@ async def asolve(
         PonderError: see `ponder.core.errors`.
 
     """
+    from ponder import config
+
     problem = question if isinstance(question, Problem) else Problem.of(question, kind)
     chosen = parse(strategy) if isinstance(strategy, str) else strategy
     if isinstance(budget, int):
         budget = Budget(tokens=budget)
     limit = Budget.parse(budget) if isinstance(budget, str) else budget
     by_role = model if isinstance(model, Mapping) else {"solver": model}
-    check_roles(by_role, [chosen], SCORERS)  # before a model is opened in vain
+    check_roles(by_role, [chosen], config.scorers())  # before a model is opened in vain
     engines = {role: await _engine(one) for role, one in ({"solver": None} | dict(by_role)).items()}
     equality = Equality()
     try:
@@ -107,7 +108,7 @@ async def asolve(
             chosen,
             engines,
             equality=equality,
-            scorers=SCORERS,
+            scorers=config.scorers(),
             budget=limit,
             seed=seed,
             watchers=watchers,

@@ -7,18 +7,18 @@ import re
 import sys
 import tomllib
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ponder import models
 from ponder.core.errors import UnknownName, UsageError
 from ponder.runtime.preflight import check_roles, roles
-from ponder.scorers import CATALOGUE as SCORERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ponder.core.protocols import Engine, Strategy
+    from ponder.core.protocols import Engine, Scorer, Strategy
     from ponder.engines.llama_cpp import LlamaCpp
     from ponder.engines.openvino import OpenVino
     from ponder.models import Progress
@@ -185,13 +185,13 @@ def models_by_role(
                 "for example -m judge=NAME."
             )
         named[role] = name
-    check_roles(named, strategies, SCORERS)
+    check_roles(named, strategies, scorers())
     played = {role: name for role, name in settings.roles.items() if _plays(role, strategies)}
     return {"solver": settings.model} | played | named
 
 
 def _plays(role: str, strategies: Sequence[Strategy]) -> bool:
-    return any((found := roles(strategy, SCORERS)) is None or role in found for strategy in strategies)
+    return any((found := roles(strategy, scorers())) is None or role in found for strategy in strategies)
 
 
 def wanted(name: str | None, settings: Settings) -> Path | models.ModelFile:
@@ -317,6 +317,15 @@ def simulated(name: str | None) -> Engine | None:
     from ponder.evals.simulated import Simulated
 
     return Simulated.named(name)
+
+
+@cache
+def scorers() -> Mapping[str, Scorer]:
+    """Every scorer by its text, "judge:samples=3"; one of each in a process, for some hold weights."""
+    from ponder.evals.simulated import SimulatedScorer
+    from ponder.scorers import ByName
+
+    return ByName({SimulatedScorer.name: SimulatedScorer})
 
 
 def close(engine: Engine) -> None:

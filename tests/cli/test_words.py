@@ -122,6 +122,14 @@ def test_version(ponder):
     assert ponder("--version").stdout == f"ponder {__version__}\n"
 
 
+def test_scorers(ponder):
+    told = json.loads(ponder("scorers", "--json").stdout)
+    assert {"mean-logprob", "self-certainty", "confidence", "simulated"} <= {s["name"] for s in told}
+    assert json.loads(ponder("scorers", "deepconf", "--json").stdout)["needs"] == ["top_logprobs"]
+    assert "best-of-n:scorer=confidence" in " ".join(ponder("scorers", "deepconf").stdout.split())
+    assert "Did you mean" in ponder("scorers", "self-certanty").stderr
+
+
 def test_strategies(ponder):
     told = json.loads(ponder("strategies", "--json").stdout)
     assert [about["name"] for about in told] == list(CATALOGUE)

@@ -3,12 +3,11 @@
 import random
 
 import pytest
-from support import QUESTION, Flaky, attempt, nodes, virtual
+from support import QUESTION, SCORERS, Flaky, attempt, nodes, virtual
 
 from ponder import AllFailed, Choice, EngineError, Unsupported
 from ponder.engines.scripted import Scripted
 from ponder.runtime.preflight import preflight
-from ponder.scorers import CATALOGUE as SCORERS
 from ponder.strategies import CATALOGUE, parse
 
 BUDGETS = ["0", "1", "7", "40", "100", "calls=1", "calls=3", "total=200", "1s", None]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ponder import Candidate, Prefix, Prompt
 from ponder.thinking.aggregation import unit
-from ponder.thinking.votes import best, counts, majority, merge, select, unanimous
+from ponder.thinking.votes import best, borda, counts, majority, merge, select, unanimous
 
 PATH = Prefix(Prompt(raw=""))
 
@@ -133,3 +133,26 @@ def test_log_probabilities_and_logits_are_weighed_as_probabilities():
     assert unit([-800.0, 0.0, 2.0]) == [0.0, 0.5, pytest.approx(0.8808, abs=1e-4)]
     assert unit([0.0, 0.3, 1.0]) == [0.0, 0.3, 1.0]
     assert unit([]) == []
+
+
+def test_borda_gives_the_paper_s_votes():
+    """METHODS 17: N = 4, p = 0.5 gives 2, 1.732, 1.414, 1."""
+    ranked = [candidate(a, weight=w) for a, w in (("a", 0.1), ("b", 0.9), ("c", 0.5), ("d", 0.7))]
+    votes = dict(borda(ranked).votes)
+    assert [round(votes[f"it is {a}"], 3) for a in "bdca"] == [2, 1.732, 1.414, 1]
+    assert borda(ranked).answer == "it is b"
+
+
+def test_borda_between_majority_and_best():
+    two_against_one = [candidate("a", weight=0.1), candidate("a", weight=0.2), candidate("b", weight=0.9)]
+    assert borda(two_against_one, p=0).votes == (("it is a", 2.0), ("it is b", 1.0))
+    assert borda(two_against_one, p=4).answer == "it is b"
+
+
+def test_borda_leaves_out_the_silent_and_ranks_equals_by_who_came_first():
+    silent = [candidate(None, weight=9.0), candidate("a", weight=1.0), candidate("b", weight=1.0)]
+    choice = borda(silent)
+    assert choice.answer == "it is a"
+    assert dict(choice.votes) == pytest.approx({"it is a": 2**0.5, "it is b": 1.0})
+    assert choice.candidates == tuple(silent)
+    assert borda([candidate(None)]).answer is None

@@ -166,6 +166,24 @@ def strategies(
 
 
 @_command
+def scorers(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One scorer, explained.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the scorers, which guide a search, or explain one."""
+    from ponder import config
+    from ponder.cli.show import explain_scorer, table_of_scorers
+    from ponder.cli.terminal import out
+
+    known = config.scorers()
+    chosen = [type(known[by]) for by in ([name] if name else known)]
+    if as_json:
+        _json(explain_scorer(chosen[0]) if name else [explain_scorer(cls) for cls in chosen])
+    else:
+        out().print(table_of_scorers(chosen, whole=name is not None))
+
+
+@_command
 def models(as_json: AsJson = False) -> None:
     """List the models that `ponder pull` knows, and which of them are here."""
     from ponder.cli.show import models_here, table_of_models

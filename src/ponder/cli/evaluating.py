@@ -34,7 +34,6 @@ from ponder.evals.tasks import Tasks
 from ponder.runtime.draw import lines
 from ponder.runtime.equality import Equality
 from ponder.runtime.tree import grow
-from ponder.scorers import CATALOGUE as SCORERS
 from ponder.store import RunFile, RunWriter
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def evaluate(
     writer: RunWriter | None = None
     try:
         if path is None:
-            check(plan, engines, SCORERS)  # nothing is laid out before
+            check(plan, engines, config.scorers())  # nothing is laid out before
             writer = RunWriter.create(
                 settings.runs, command=sys.argv[1:], versions=config.versions(), meta={"evaluation": about}
             )
@@ -120,7 +119,7 @@ def evaluate(
             writer=writer,
             grader=graders,
             equality=equality,
-            scorers=SCORERS,
+            scorers=config.scorers(),
             known=known,
             finished=done,
             tell=None if quiet else board.tell,

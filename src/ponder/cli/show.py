@@ -84,6 +84,45 @@ def table_of_strategies(chosen: Sequence[type[Strategy]], *, whole: bool) -> Tab
     return table
 
 
+# -- scorers ------------------------------------------------------------------------------------------------------
+
+
+def explain_scorer(cls: Any) -> dict[str, Any]:
+    """A scorer as JSON values."""
+    from ponder.strategies import parameters
+
+    return {
+        "name": cls.name,
+        "aliases": list(getattr(cls, "aliases", ())),
+        "summary": _summary(cls),
+        "needs": sorted(cls.needs),
+        "roles": list(getattr(cls, "roles", ())),
+        "parameters": [{"name": n, "type": t, "default": d} for n, t, d in parameters(cls)],
+    }
+
+
+def table_of_scorers(chosen: Sequence[Any], *, whole: bool) -> Table:
+    """One line a scorer, or everything about one."""
+    if not whole:
+        table = _table("scorer", "what it says", "needs")
+        for about in map(explain_scorer, chosen):
+            name = Text(about["name"], style="cyan")
+            table.add_row(name, Text(about["summary"]), Text(", ".join(about["needs"]) or "any engine"))
+        return table
+    table = listing()
+    for cls in chosen:
+        about = explain_scorer(cls)
+        table.add_row("scorer", Text(", ".join([about["name"], *about["aliases"]]), style="cyan"))
+        table.add_row("what it says", Text(" ".join((cls.__doc__ or "").split())))
+        table.add_row("needs", Text(", ".join(about["needs"]) or "any engine"))
+        for p in about["parameters"]:
+            table.add_row(f"  {p['name']}", Text(f"{p['default']}  ({p['type']})"))
+        table.add_row(
+            "example", Text(f'ponder solve "What is 17 + 48 - 29?" -s best-of-n:scorer={about["name"]}')
+        )
+    return table
+
+
 # -- models -------------------------------------------------------------------------------------------------------
 
 

@@ -166,7 +166,12 @@ class Score:
 
 
 class Scorer(Protocol):
-    """Says how good paths are."""
+    """Says how good paths are.
+
+    `needs` is what the solver's engine must be able to do, and log-probabilities and certainty among it are recorded
+    while it writes. A scorer that asks models itself lists their `roles`, ("judge",), as strategies do: then it is the
+    engines of those roles that must be able.
+    """
 
     @property
     def name(self) -> str: ...

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 from ponder.core.errors import UnknownName, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ponder.core.protocols import Engine, Scorer, Strategy
+    from ponder.core.protocols import Ability, Engine, Scorer, Strategy
+
+TOP = 20
+"""The likeliest tokens that are recorded for a scorer which needs them: as many as DeepConf reads, and servers give."""
 
 
 def preflight(strategy: Strategy, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer]) -> None:
@@ -19,21 +23,64 @@ def preflight(strategy: Strategy, engines: Mapping[str, Engine], scorers: Mappin
         Unsupported: names the strategy, the engine, what is missing and what to use instead.
 
     """
-    needs = set(strategy.needs)
-    for by in (getattr(strategy, "scorer", None),):
-        scorer = scorers.get(by) if isinstance(by, str) else by
-        if isinstance(by, str) and scorer is None:
-            raise UnknownName("scorer", by, scorers)
-        needs |= set(getattr(scorer, "needs", ()))
-    asked = [engines["solver"]] if "solver" in engines else engines.values()
-    for engine in asked:
-        missing = sorted(needs - engine.capabilities.can)
-        if missing:
-            raise Unsupported(
-                f"{strategy.name} needs an engine that can {_spoken(missing)}, and {engine.capabilities.name} cannot. "
-                "Use self-consistency or chain-of-draft, which need nothing but a chat, or a model file "
-                "(-m file.gguf), whose engine can."
-            )
+    needs: dict[str, set[Ability]] = {"solver": set(strategy.needs)}
+    for scorer in _scorers_of(strategy, scorers):
+        for role in _roles_of(scorer):
+            needs.setdefault(role, set()).update(scorer.needs)
+    for role, abilities in needs.items():
+        solver = [engines["solver"]] if "solver" in engines else engines.values()
+        for engine in [engines[role]] if role in engines else solver:
+            missing = sorted(abilities - engine.capabilities.can)
+            if missing:
+                raise Unsupported(
+                    f"{strategy.name} needs an engine that can {_spoken(missing)}, and {engine.capabilities.name} "
+                    "cannot. Use self-consistency or chain-of-draft, which need nothing but a chat, or a model file "
+                    "(-m file.gguf), whose engine can."
+                )
+    for nested in _values(strategy):
+        if hasattr(nested, "solve"):
+            preflight(nested, engines, scorers)
+
+
+def find_scorer(by: Scorer | str, scorers: Mapping[str, Scorer]) -> Scorer:
+    """The scorer that is meant.
+
+    Raises:
+        UnknownName: there is none of that name; near names are suggested.
+
+    """
+    if not isinstance(by, str):
+        return by
+    try:
+        return scorers[by]
+    except KeyError:
+        raise UnknownName("scorer", by, scorers) from None
+
+
+def recorded(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[Ability]:
+    """What the solver is to record because the strategy's scorers read it, so that no strategy has to know."""
+    found = _scorers_of(strategy, scorers)
+    return frozenset(need for scorer in found if "solver" in _roles_of(scorer) for need in scorer.needs)
+
+
+def _scorers_of(strategy: Strategy, scorers: Mapping[str, Scorer]) -> list[Scorer]:
+    """Those in its parameters: a scorer, or the text of one where the parameter is called so."""
+    names = [name for name in _names(strategy) if name.endswith("scorer")]
+    return [find_scorer(by, scorers) for name in names if (by := getattr(strategy, name)) is not None]
+
+
+def _roles_of(scorer: Scorer) -> Sequence[str]:
+    """Whose engines must be able to do what the scorer needs."""
+    return getattr(scorer, "roles", ("solver",))
+
+
+def _names(strategy: Strategy) -> list[str]:
+    it: Any = strategy  # a protocol says nothing of dataclasses
+    return [f.name for f in fields(it)] if is_dataclass(it) else ["scorer"] * hasattr(it, "scorer")
+
+
+def _values(strategy: Strategy) -> Iterable[Any]:
+    return (getattr(strategy, name) for name in _names(strategy))
 
 
 def roles(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[str] | None:
@@ -45,13 +92,11 @@ def roles(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[str] |
     if listed is None:
         return None
     found = {"solver", *listed}
-    for name in getattr(strategy, "__dataclass_fields__", ()):
-        value = getattr(strategy, name)
-        if name == "scorer":
-            value = scorers.get(value) if isinstance(value, str) else value
-            found |= set(getattr(value, "roles", ()))
-        elif hasattr(value, "solve"):
-            inner = roles(value, scorers)
+    for scorer in _scorers_of(strategy, scorers):
+        found |= set(_roles_of(scorer))
+    for nested in _values(strategy):
+        if hasattr(nested, "solve"):
+            inner = roles(nested, scorers)
             if inner is None:
                 return None
             found |= inner

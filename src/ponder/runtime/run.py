@@ -26,7 +26,7 @@ from ponder.core.prefix import Prefix
 from ponder.core.protocols import Candidate, Choice, Tokenizes
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.place import at, derive, here, name
-from ponder.runtime.preflight import preflight
+from ponder.runtime.preflight import TOP, find_scorer, preflight, recorded
 from ponder.runtime.tasks import before, side_by_side
 from ponder.thinking import answers
 from ponder.thinking.aggregation import aggregate
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ponder.core.prefix import Segment
     from ponder.core.problem import Problem
     from ponder.core.protocols import (
+        Ability,
         Aggregation,
         Delta,
         Engine,
@@ -95,6 +96,7 @@ class Run:
         self._strategy: anyio.CancelScope | None = None
         self._inner: Run | None = None  # who was delegated to last
         self._first: Choice | None = None  # the first answer that was read
+        self._recorded: frozenset[Ability] = outer._recorded if outer else frozenset()
         self.proposal: Choice | None = None
         self.ended: Stop | None = None
 
@@ -248,6 +250,7 @@ class Run:
 
         """
         ends = self._ledger.start(anyio.current_time())
+        self._recorded |= recorded(strategy, self._attempt.scorers)
 
         async def solve() -> Choice:
             with at(place):
@@ -309,6 +312,8 @@ class Run:
         )
         if sampling.seed is None and "seed" in can:
             sampling = replace(sampling, seed=derive(attempt.seed, attempt.problem.id, place))
+        if role == "solver":
+            sampling = _recording(sampling, self._recorded & can)
         asked = sampling.max_tokens
         if "stoppable" not in can:
             sampling = replace(sampling, max_tokens=lease.granted)
@@ -405,11 +410,7 @@ class Run:
     def _scorer(self, by: Scorer | str | None) -> Scorer:
         if by is None:
             raise UsageError("Say what to score by, for example score(paths, by='mean-logprob').")
-        if not isinstance(by, str):
-            return by
-        if by not in self._attempt.scorers:
-            raise UnknownName("scorer", by, self._attempt.scorers)
-        return self._attempt.scorers[by]
+        return find_scorer(by, self._attempt.scorers)
 
     def _found(self, path: Prefix) -> str | None:
         """The answer on a path.
@@ -445,6 +446,14 @@ def _sampling(given: dict[str, Any]) -> Sampling:
         if field_name not in _SAMPLING_FIELDS:
             raise UnknownName("sampling parameter", field_name, _SAMPLING_FIELDS)
     return Sampling(**given)
+
+
+def _recording(sampling: Sampling, what: frozenset[Ability]) -> Sampling:
+    """The sampling that also records what scorers are going to read."""
+    least = TOP if "top_logprobs" in what else 0 if "logprobs" in what else None
+    if least is not None:
+        sampling = replace(sampling, logprobs=max(least, sampling.logprobs or 0))
+    return replace(sampling, certainty=True) if "certainty" in what else sampling
 
 
 def _written(prefix: Prefix) -> str:

@@ -1,8 +1,6 @@
-"""What guides a search. The catalogue: {name: scorer}."""
+"""What guides a search. The catalogue: {name: class}; `ByName` makes scorers of their texts."""
 
-from ponder.core.protocols import Scorer
-from ponder.scorers.confidence import MeanLogprob
+from ponder.scorers.catalogue import CATALOGUE, ByName, scorer
+from ponder.scorers.confidence import Confidence, MeanLogprob, SelfCertainty
 
-CATALOGUE: dict[str, Scorer] = {scorer.name: scorer for scorer in (MeanLogprob(),)}
-
-__all__ = ["CATALOGUE", "MeanLogprob"]
+__all__ = ["CATALOGUE", "ByName", "Confidence", "MeanLogprob", "SelfCertainty", "scorer"]

@@ -10,7 +10,7 @@ from ponder.thinking.votes import Selection, majority, select
 
 if TYPE_CHECKING:
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Aggregation, Choice, Run
+    from ponder.core.protocols import Ability, Aggregation, Choice, Run, Scorer
 
 
 @method
@@ -30,7 +30,7 @@ class BestOfN:
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
     n: Count = 16
-    scorer: str = "mean-logprob"
+    scorer: Scorer | str = "mean-logprob"
     selection: Selection = "naive"
     aggregation: Aggregation = "last"
     style: Literal["cot", "steps"] = "cot"

@@ -104,6 +104,23 @@ def select(candidates: Sequence[Candidate], values: Sequence[float], how: Select
     return majority(weighted if any(c.weight for c in weighted if c.key is not None) else candidates)
 
 
+def borda(candidates: Sequence[Candidate], p: float = 0.5) -> Choice:
+    """A vote in which the rank by weight counts and not the weight itself (Kang et al. 2025, 2502.18581, section 4).
+
+    Of N candidates that have an answer, the one of rank r (1 is the highest weight) has (N - r + 1)^p votes. p = 0 is
+    the plain majority; large p is best-of-N. The released code takes p = 0.5; the paper fits p to N.
+
+    Raises:
+        ValueError: there are no candidates.
+
+    """
+    able = [c for c in candidates if c.key is not None]
+    ranked = sorted(range(len(able)), key=lambda i: -able[i].weight)  # stable: the first seen ranks first
+    votes = dict(zip(ranked, (float(n) ** p for n in range(len(able), 0, -1)), strict=True))
+    choice = majority([replace(c, weight=votes[i]) for i, c in enumerate(able)] or candidates)
+    return replace(choice, candidates=tuple(candidates))
+
+
 def counts(candidates: Sequence[Candidate]) -> list[int]:
     """How often each answer was given, most common first."""
     return [n for _, n in Counter(c.key for c in candidates if c.key is not None).most_common()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
@@ -13,6 +12,7 @@ from ponder.core.errors import OutOfBudget, UsageError
 from ponder.core.protocols import Score
 from ponder.evals.simulated import tokens
 from ponder.evals.simulated.puzzle import find, uniforms
+from ponder.thinking.spelling import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _STATED: Final = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@spelled
 class SimulatedScorer:
     """Values every step of a path to a simulated problem, and the whole of it as its last step.
 
