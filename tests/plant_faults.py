@@ -112,15 +112,15 @@ FAULTS = [
         "bisect.insort(self._root.waiting, waiter)",
         "self._root.waiting.append(waiter)",
     ),
-    ledger("a later place overtakes", "                blocked.add(waiter.ask.ledger)\n", ""),
+    ledger("a later place overtakes", "                short.add(outcome)\n", ""),
     ledger(
         "lets in whoever asks",
-        "            if scope._live and free - scope._promised < expected:\n                return None\n",
+        "            if scope._live and free - scope._promised < expected:\n                return scope\n",
         "",
     ),
     ledger(
         "gives up while others may give back",
-        "                if scope._live:\n                    return None\n",
+        "                if scope._live:\n                    return scope\n",
         "",
     ),
     ledger(
@@ -264,8 +264,8 @@ FAULTS = [
         "            except TransientError as error:\n",
         "            except Exception as error:\n",
     ),
-    retrying("for ever", "if tried >= self._attempts or not again()", "if not again()"),
-    retrying("after tokens were shown", "or not again() or", "or"),
+    retrying("for ever", "or tried >= self._attempts or", "or"),
+    retrying("after tokens were shown", "if not again(error) or", "if"),
     retrying("without regard to the time named", "(error.retry_after or 0.0) + ", "0.0 + "),
 ]
 

@@ -2,8 +2,10 @@
 
 import itertools
 import random
+import threading
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio
 from trio.testing import MockClock
@@ -12,6 +14,7 @@ from ponder.core.calls import Sampling
 from ponder.core.errors import EngineClosed, EngineError, TransientError, UsageError
 from ponder.core.prefix import Prefix, Prompt, Segment
 from ponder.core.problem import Message
+from ponder.core.protocols import Delta
 from ponder.engines.layers import (
     Cached,
     Coalesced,
@@ -125,6 +128,43 @@ def test_retrying_says_nothing_twice_unless_told_to(replay):
     assert seen[:2] == seen[2:4] or not replay
 
 
+class Costly(Layer):
+    """Fails so often, each time after so many tokens, which it told, or which its errors tell."""
+
+    def __init__(self, engine, times, cost, told):
+        super().__init__(engine)
+        self.times, self.cost, self.told, self.asked = times, cost, told, []
+
+    async def extend(self, prefix, sampling, watch=None):
+        self.asked.append(sampling.max_tokens)
+        if len(self.asked) > self.times:
+            return await self.engine.extend(prefix, sampling, watch)
+        if self.told:
+            watch(Delta("x", self.cost))
+            raise TransientError("cut")
+        raise TransientError("cut", spent=self.cost)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_failed_tries_wrote_is_paid_for_and_leaves_less_to_the_next(told):
+    def tried(times, *, replay, most=40):
+        engine = Costly(Scripted({"a b c d e f g h i j": 1}), times, 15, told)
+        call = Retrying(engine, replay=replay).extend
+        try:
+            segment = run(
+                lambda: call(ASK, Sampling(seed=1, max_tokens=most), (lambda _: None) if told else None)
+            )
+        except TransientError as error:
+            return engine.asked, error.spent
+        return engine.asked, segment.usage.completion
+
+    whole = tried(0, replay=True)[1]
+    assert tried(1, replay=False) == ([40], 15)
+    assert tried(2, replay=True) == ([40, 25, 10], 40)
+    assert tried(1, replay=True) == ([40, 25], 15 + whole)
+    assert tried(3, replay=True, most=30) == ([30, 15], 30)
+
+
 def test_retries_are_shared():
     retries = Retries(floor=2, ratio=0.5)
     failing = Failing(Scripted(SCRIPT), *[TransientError("down")] * 99)
@@ -173,6 +213,52 @@ def test_limited_lets_so_many_in_and_forgets_who_is_cancelled():
     assert engine.most_in_flight == 2
     with pytest.raises(UsageError, match="at least 1"):
         Limited(engine, 0)
+
+
+class InThreads(Scripted):
+    """Counts calls from several event loops, which begin together."""
+
+    def __init__(self, loops):
+        super().__init__(SCRIPT)
+        self.barrier, self.lock, self.within, self.most = threading.Barrier(loops), threading.Lock(), 0, 0
+
+    async def extend(self, prefix, sampling, watch=None):
+        with self.lock:
+            self.within += 1
+            self.most = max(self.most, self.within)
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        with self.lock:
+            self.within -= 1
+        return await super().extend(prefix, sampling, watch)
+
+
+@pytest.mark.timeout(30)  # what is wrong here waits for ever
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    "layer", [lambda e: Limited(e, 2), lambda e: Cached(e, {})], ids=["limited", "cached"]
+)
+def test_layers_are_shared_by_event_loops_in_threads(layer, backend):
+    engine = InThreads(4)
+    shared, texts = layer(engine), []
+
+    async def main():
+        async def call(i):
+            texts.append((await shared.extend(ASK, Sampling(seed=i % 5))).text)
+
+        engine.barrier.wait()
+        async with anyio.create_task_group() as group:
+            for i in range(50):
+                group.start_soon(call, i)
+
+    threads = [threading.Thread(target=lambda: anyio.run(main, backend=backend)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(texts) == 200
+    assert engine.calls == (200 if isinstance(shared, Limited) else 5)
+    assert engine.most <= (2 if isinstance(shared, Limited) else 5)
 
 
 # -- Coalesced -----------------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 """What holds for every strategy in the catalogue, whatever the budget, the timing and the faults."""
 
 import random
+from functools import partial
 
+import anyio
+import anyio.lowlevel
 import pytest
 from support import QUESTION, SCORERS, Flaky, attempt, nodes, virtual
 
@@ -102,6 +105,39 @@ def test_the_same_seed_gives_the_same_tree_whatever_the_timing(name):
         used = {c.path.place for c in result.choice.candidates} | {result.choice.path.place}
         tree = [node for node in nodes(events) if node[0] in used]
         trees.append((tree, result.answer, result.choice.votes))
+    assert all(tree == trees[0] for tree in trees)
+
+
+class Ticking:
+    """An engine that lets others run for a while before each call: what delays are on a clock, without one."""
+
+    def __init__(self, engine, seed):
+        self._engine, self._rng = engine, random.Random(seed)
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    async def extend(self, prefix, sampling, watch=None):
+        for _ in range(self._rng.choice((0, 1, 7, 40))):
+            await anyio.lowlevel.checkpoint()
+        return await self._engine.extend(prefix, sampling, watch)
+
+
+@every_strategy
+@pytest.mark.parametrize("budget", ["40", "calls=3", None])
+def test_on_asyncio_it_is_as_on_trio(name, budget):
+    trees = []
+    for clock in range(3):
+        engine = solver()
+        run = partial(attempt, name, Ticking(engine, clock), budget)
+        result, events = anyio.run(run) if clock else virtual(run)
+        lawful(result, budget, engine)
+        assert result.usage.completion == engine.completion_tokens
+        assert engine.in_flight == 0
+        assert events[-1].kind == "finished"
+        if budget is None:
+            used = {c.path.place for c in result.choice.candidates} | {result.choice.path.place}
+            trees.append(([node for node in nodes(events) if node[0] in used], result.answer))
     assert all(tree == trees[0] for tree in trees)
 
 

@@ -137,6 +137,58 @@ async def test_grants_go_in_order_of_place():
 
 
 @pytest.mark.anyio
+async def test_grants_go_in_order_of_place_across_scopes_too():
+    """A scorer's scope and that of who is delegated to stand beside their owner's: the purse is one."""
+    ledger = Ledger(Budget(calls=1, tokens=10**6))
+    first = await ledger.reserve((9,), kind="k", most=10)
+    order = []
+
+    async def wait(place):
+        scope = Ledger(None, ledger)
+        lease = await scope.reserve(place, kind="k", most=10)
+        order.append(place)
+        scope.settle(lease, Usage())
+
+    async with anyio.create_task_group() as group:
+        for place in [(3,), (1, 2), (2,), (1,)]:
+            group.start_soon(wait, place)
+        await anyio.wait_all_tasks_blocked()
+        ledger.settle(first, Usage())
+    assert order == [(1,), (1, 2), (2,), (3,)]
+
+
+@pytest.mark.anyio
+async def test_a_tight_scope_holds_up_its_own_and_nobody_else():
+    outer = Ledger(Budget(tokens=1000))
+    tight, wide = Ledger(Budget(tokens=10), outer), Ledger(None, outer)
+    held = await tight.reserve((0,), kind="k", most=10)
+    ended = []
+
+    async def wait(scope, place):
+        try:
+            scope.settle(await scope.reserve(place, kind="k", most=10), Usage())
+        except OutOfBudget:
+            ended.append(("refused", place))
+        else:
+            ended.append(("served", place))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait, tight, (1,))
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(wait, wide, (2,))
+        await anyio.wait_all_tasks_blocked()
+        assert ended == [("served", (2,))]
+        lost = Ledger(None, tight)
+        group.start_soon(wait, lost, (3,))
+        await anyio.wait_all_tasks_blocked()
+        lost.close("its time was up")  # behind one who waits, and not for long
+        await anyio.wait_all_tasks_blocked()
+        assert ended[1:] == [("refused", (3,))]
+        tight.settle(held, Usage())
+    assert ended[2:] == [("served", (1,))]
+
+
+@pytest.mark.anyio
 async def test_who_is_cancelled_while_waiting_leaves_no_trace():
     ledger = Ledger(Budget(tokens=10))
     lease = await ledger.reserve((0,), kind="k", most=10)

@@ -1,8 +1,10 @@
 """The verbs, one by one."""
 
+import threading
 from dataclasses import dataclass
 from typing import ClassVar
 
+import anyio
 import pytest
 import trio
 from support import QUESTION, Flaky, attempt, nodes, virtual
@@ -14,6 +16,7 @@ from ponder import (
     OutOfBudget,
     Prefix,
     Score,
+    TransientError,
     UnknownName,
     Unsupported,
     UsageError,
@@ -253,6 +256,49 @@ def test_ending_before_anything_is_no_error():
     assert (result.answer, result.stop, result.choice) == (None, "deadline", None)
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_run_is_ended_from_another_thread(backend):
+    started = threading.Event()
+    runs = []
+
+    async def plan(problem, run):
+        run.propose(Choice(ask(problem), "41"))
+        started.set()
+        await run.extend(ask(problem))
+
+    async def main():
+        engine = Scripted.solver(1.0, latency=3600.0)
+        return await attempt(Plan(plan), engine, started=runs.append), engine
+
+    def end():
+        started.wait()
+        runs[0].end("cancelled")
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    (result, _), engine = anyio.run(main, backend=backend)
+    thread.join()
+    assert (result.answer, result.stop, engine.in_flight) == ("41", "cancelled", 0)
+    runs[0].ended = None
+    runs[0].end("cancelled")  # the run is long over
+
+
+def test_an_error_that_says_what_it_cost_is_paid_for():
+    class Dear(Scripted):
+        async def extend(self, prefix, sampling, watch=None):
+            raise TransientError("It broke at the end.", spent=spent)
+
+    async def plan(problem, run):
+        with pytest.raises(EngineError):
+            await run.extend(ask(problem), max_tokens=30)
+        return Choice(ask(problem), "42")
+
+    for spent in (0, 20, 1000):  # no engine writes more than it was granted
+        result, _ = run(plan, Dear({"yes": 1}, without={"streams", "stoppable"}), "25")
+        assert result.usage.completion == min(spent, 25)
+
+
 def test_an_outer_cancellation_is_not_swallowed():
     async def plan(problem, run):
         await trio.sleep_forever()
@@ -419,7 +465,6 @@ def test_a_bare_prefix_is_a_choice_of_one():
 
 def test_until_stops_at_the_same_sample_on_asyncio_too():
     """On asyncio a task that ends in the tick of the yes runs on before it is cancelled."""
-    import anyio
 
     async def plan(problem, run):
         paths = await run.sample(ask(problem), 12, until=lambda seen: len(seen) >= 4)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
-import signal
 import sys
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,9 +60,6 @@ Models = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-
-
-STOPPED = "Stopped. What was fetched or finished is kept."
 
 
 class AnswerKind(StrEnum):
@@ -437,7 +432,7 @@ def _engine(
     """The engine of a model, which is fetched first if need be; one that is `opened` already, or will be."""
     from ponder import config
     from ponder.cli.fetching import model_file
-    from ponder.cli.terminal import say
+    from ponder.cli.terminal import leave_at_once_on_ctrl_c, say
 
     key = model or settings.model or ""
     if key not in opened and (simulated := config.simulated(key)):
@@ -446,7 +441,7 @@ def _engine(
         path = model_file(model, settings, yes=yes, quiet=quiet)
         key = str(path.resolve())
         if key not in opened:
-            _leave_at_once_on_ctrl_c()
+            leave_at_once_on_ctrl_c()  # until the run listens itself
             opened[key] = config.open_engine(path, settings, None if quiet else say)
     return opened[key]
 
@@ -460,16 +455,6 @@ def _settings() -> Settings:
     except UsageError as error:
         say(str(error))
         raise SystemExit(3) from None
-
-
-def _leave_at_once_on_ctrl_c() -> None:
-    """Until the run listens itself. A KeyboardInterrupt would be lost in the callbacks of a model being loaded."""
-
-    def leave(*_: object) -> NoReturn:
-        os.write(2, f"{STOPPED}\n".encode())
-        os._exit(130)
-
-    signal.signal(signal.SIGINT, leave)
 
 
 def _text(question: str) -> str:
@@ -515,7 +500,7 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         code = 130
     if code == 130:  # typer's word for KeyboardInterrupt
-        from ponder.cli.terminal import say
+        from ponder.cli.terminal import STOPPED, say
 
         say(STOPPED)
     raise SystemExit(code or 0)

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from ponder import config, models
-from ponder.cli.terminal import err, say
+from ponder.cli.terminal import err, leaving_at_once, say
 from ponder.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,9 +48,15 @@ def model_file(name: str | None, settings: config.Settings, *, yes: bool, quiet:
 
 def _announce(model: models.ModelFile, *, ask: bool) -> None:
     sources = ", or else ".join(source.title for source in model.sources)
-    say(f"Fetching {model.title}: {model.bytes / 1e6:,.0f} MB, {model.licence}, once, from {sources}.")
-    if ask and not typer.confirm("Go on?", default=True, err=True):
-        raise UsageError("Nothing was fetched. Use a file of your own with -m path/to/file.gguf.")
+    about = f"Fetching {model.title}: {model.bytes / 1e6:,.0f} MB, {model.licence}, once, from {sources}."
+    if not ask:
+        say(about)
+        return
+    with leaving_at_once():
+        say(about)
+        if typer.confirm("Go on?", default=True, err=True):
+            return
+    raise UsageError("Nothing was fetched. Use a file of your own with -m path/to/file.gguf.")
 
 
 class Fetching:

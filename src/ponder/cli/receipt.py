@@ -24,10 +24,9 @@ def show(result: Result, elapsed: float, *, quiet: bool) -> None:
     if not quiet:
         usage = result.usage
         ended = {"budget": "the budget ended it", "deadline": "time ended it", "cancelled": "you ended it"}
-        calls = f"{usage.calls} {'call' if usage.calls == 1 else 'calls'}"
         notes = (
             f"{usage.completion:,} completion + {usage.prompt:,} prompt tokens ({usage.cached:,} cached)",
-            f"{calls}, {elapsed:.1f} s",
+            f"{_many(usage.calls, 'call')}, {elapsed:.1f} s",
             ended.get(result.stop, ""),
             f"{result.failed} failed" if result.failed else "",
             f"ponder view {result.trace}" if result.trace else "",
@@ -91,7 +90,7 @@ def _body(usage: Usage) -> dict[str, Any]:
 def why_nothing(result: Result) -> str:
     """One sentence on why there is no answer, and what to do."""
     usage = result.usage
-    after = f"after {usage.completion:,} completion tokens in {usage.calls:,} calls"
+    after = f"after {_many(usage.completion, 'completion token')} in {_many(usage.calls, 'call')}"
     look = f" ponder view {result.trace} shows what was written." if result.trace and usage.calls else ""
     match result.stop:
         case "budget":
@@ -116,6 +115,10 @@ def code(result: Result) -> int:
     if result.answer is None:
         return 1
     return 5 if result.failed else 0
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _finite(weight: float) -> float | None:

@@ -6,13 +6,19 @@ What models write is not trusted with a terminal: control characters never reach
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import unicodedata
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
+
+STOPPED = "Stopped. What was fetched or finished is kept."
 
 
 @cache
@@ -56,6 +62,27 @@ def emit(text: str) -> None:
         _nowhere(sys.stdout.fileno())
         say(f"The answer could not be written: {error.strerror}. Send it somewhere else.")
         raise SystemExit(3) from None
+
+
+def leave_at_once_on_ctrl_c() -> None:
+    """End the process at Ctrl-C. A KeyboardInterrupt would be lost in the callbacks of a model being loaded."""
+
+    def leave(*_: object) -> NoReturn:
+        os.write(2, f"{STOPPED}\n".encode())
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, leave)
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """`leave_at_once_on_ctrl_c` for a while, in which there is nothing to lose."""
+    before = signal.getsignal(signal.SIGINT)
+    leave_at_once_on_ctrl_c()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def clean(text: str) -> str:

@@ -52,9 +52,15 @@ class OutOfBudget(PonderError):
 
 
 class EngineError(PonderError):
-    """The model, or the way to it, failed. `who` is said first: which of several models, and in which role."""
+    """The model, or the way to it, failed.
+
+    `who` is said first: which of several models, and in which role. `spent` is what it had written by then, in
+    completion tokens, where the engine knows that: whoever pays for calls pays for these, too, if they were not told
+    to a watch.
+    """
 
     who: str = ""
+    spent: int = 0
 
     def __str__(self) -> str:
         said = super().__str__()
@@ -76,9 +82,10 @@ class EngineClosed(EngineError):
 class TransientError(EngineError):
     """Worth another try. `retry_after` is in seconds, if the other side named a time."""
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, spent: int = 0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.spent = spent
 
 
 class AllFailed(PonderError):

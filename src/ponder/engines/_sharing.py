@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import anyio.lowlevel
 from ponder.core.errors import EngineClosed, EngineError
 from ponder.core.protocols import ExtendsMany
 from ponder.engines._layer import Layer, key_of, shown
+from ponder.engines.embedded.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -128,7 +130,8 @@ class Cached(Layer):
     def __init__(self, engine: Engine, store: MutableMapping[str, Segment]) -> None:
         super().__init__(engine)
         self._store = store
-        self._asking: dict[str, anyio.Event] = {}
+        self._asking: dict[str, list[Reply[None]]] = {}  # who waits for a call, on whatever event loop
+        self._lock = threading.Lock()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -143,20 +146,25 @@ class Cached(Layer):
             return await self.engine.extend(prefix, sampling, watch)
         key = key_of(self.capabilities.name, prefix, sampling)
         while True:
-            found = self._store.get(key)
+            ended: Reply[None] = Reply()
+            with self._lock:
+                if (found := self._store.get(key)) is None:
+                    if key not in self._asking:
+                        self._asking[key] = []
+                        break
+                    self._asking[key].append(ended)
             if found is not None:
                 await anyio.lowlevel.checkpoint()
                 usage = replace(found.usage, cached=found.usage.prompt, seconds=0.0, flops=0.0)
                 return shown(replace(found, usage=usage), watch)
-            if key not in self._asking:
-                break
-            await self._asking[key].wait()
-        asking = self._asking[key] = anyio.Event()
+            await ended.wait()
         try:
             segment = await self.engine.extend(prefix, sampling, watch)
             if segment.finish != "cancelled" and (segment.ends or "stoppable" not in self.capabilities.can):
                 self._store[key] = segment
         finally:
-            del self._asking[key]
-            asking.set()
+            with self._lock:
+                waiting = self._asking.pop(key)
+            for reply in waiting:
+                reply.answer(None)
         return segment

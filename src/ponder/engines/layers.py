@@ -15,16 +15,21 @@ a server that is down is not asked more often by more callers.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+import anyio.lowlevel
 
+from ponder.core.calls import Usage
 from ponder.core.errors import TransientError, UsageError
 from ponder.engines._faulty import Faulty
 from ponder.engines._layer import Layer
 from ponder.engines._recording import Record, Recorded, Replayed
 from ponder.engines._sharing import Cached, Coalesced
+from ponder.engines.embedded.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -80,8 +85,9 @@ class Retrying(Layer):
         attempts: tries in all, the first among them.
         rng: for the waits.
         retries: what all calls share.
-        replay: try again even after tokens were shown to the caller's watch, which then sees the next try
-            from its beginning. Without it, a call that failed halfway fails.
+        replay: try again even after tokens were written, which the caller's watch then sees from the beginning.
+            They are paid for and count towards `max_tokens`, so a call costs no more than one that did not fail.
+            Without it, a call that failed halfway fails.
 
     """
 
@@ -107,23 +113,39 @@ class Retrying(Layer):
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
     ) -> Segment:
-        shown = False
+        lost = written = (
+            0  # tokens of the tries that failed, and of the one that runs, in so far as it is told
+        )
 
         def watching(delta: Delta) -> bool | None:
-            nonlocal shown
-            shown = True
+            nonlocal written
+            written += delta.tokens
             return watch(delta) if watch is not None else None
 
-        return await self._try(
-            lambda: self.engine.extend(prefix, sampling, watching if watch is not None else None),
-            lambda: self._replay or not shown,
-        )
+        def again(error: TransientError) -> bool:
+            nonlocal lost, written
+            lost, written = lost + max(written, error.spent), 0
+            return not lost or (self._replay and lost < sampling.max_tokens)
+
+        try:
+            segment = await self._try(
+                lambda: self.engine.extend(
+                    prefix,
+                    replace(sampling, max_tokens=sampling.max_tokens - lost) if lost else sampling,
+                    watching if watch is not None else None,
+                ),
+                again,
+            )
+        except TransientError as error:
+            error.spent = lost
+            raise
+        return replace(segment, usage=segment.usage + Usage(completion=lost)) if lost else segment
 
     async def aside(self, name: str, call: Callable[..., Awaitable[T]], *asked: Any) -> T:
         del name
-        return await self._try(lambda: call(*asked), lambda: True)
+        return await self._try(lambda: call(*asked), lambda _: True)
 
-    async def _try(self, call: Callable[[], Awaitable[T]], again: Callable[[], bool]) -> T:
+    async def _try(self, call: Callable[[], Awaitable[T]], again: Callable[[TransientError], bool]) -> T:
         self._retries.calls += 1
         tried = 0
         while True:
@@ -131,7 +153,7 @@ class Retrying(Layer):
                 return await call()
             except TransientError as error:
                 tried += 1
-                if tried >= self._attempts or not again() or not self._retries.take():
+                if not again(error) or tried >= self._attempts or not self._retries.take():
                     raise
                 most = min(self._cap, self._base * 2 ** (tried - 1))
                 wait = (error.retry_after or 0.0) + self._rng.uniform(0, most)
@@ -139,21 +161,55 @@ class Retrying(Layer):
 
 
 class Limited(Layer):
-    """Lets `n` calls in at a time; who came first goes first, and who is cancelled while waiting is forgotten."""
+    """Lets `n` calls in at a time; who came first goes first, and who is cancelled while waiting is forgotten.
+
+    May be shared by event loops in several threads.
+    """
 
     def __init__(self, engine: Engine, n: int) -> None:
         if n < 1:
             raise UsageError(f"Limited needs n of at least 1, not {n}.")
         super().__init__(engine)
-        self._slots = anyio.Semaphore(n)
+        self._slots = n
+        self._waiting: deque[Reply[None]] = deque()
+        self._lock = threading.Lock()
 
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
     ) -> Segment:
-        async with self._slots:
-            return await self.engine.extend(prefix, sampling, watch)
+        return await self.aside("extend", self.engine.extend, prefix, sampling, watch)
 
     async def aside(self, name: str, call: Callable[..., Awaitable[T]], *asked: Any) -> T:
         del name
-        async with self._slots:
+        await self._enter()
+        try:
             return await call(*asked)
+        finally:
+            self._leave()
+
+    async def _enter(self) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        turn: Reply[None] = Reply()
+        with self._lock:
+            if self._slots:
+                self._slots -= 1
+                return
+            self._waiting.append(turn)
+        try:
+            await turn.wait()
+        except BaseException:
+            with self._lock:
+                waited = turn in self._waiting
+                if waited:
+                    self._waiting.remove(turn)
+            if not waited:  # let in while being cancelled
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """Let in who waits longest; whose event loop is gone waits no more."""
+        with self._lock:
+            while self._waiting:
+                if self._waiting.popleft().answer(None):
+                    return
+            self._slots += 1

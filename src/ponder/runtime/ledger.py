@@ -247,8 +247,8 @@ class Ledger:
             scope._reserved_prompt += sign * lease.prompt
             scope._promised += sign * lease.promise
 
-    def _grant(self, ask: _Ask) -> Lease | OutOfBudget | None:
-        """A lease, OutOfBudget, or None: wait."""
+    def _grant(self, ask: _Ask) -> Lease | OutOfBudget | Ledger:
+        """A lease, OutOfBudget, or the scope to wait for."""
         root = self._root
         if closed := next((scope._closed for scope in ask.ledger._scopes() if scope._closed), None):
             return OutOfBudget(f"Nothing more is paid for: {closed}.")
@@ -260,14 +260,14 @@ class Ledger:
             limit = scope.limit.calls
             if free < 1 or (limit is not None and limit - scope.spent.calls - scope._live < 1):
                 if scope._live:
-                    return None
+                    return scope
                 scope._refused = True
                 return OutOfBudget(
                     f"The budget of {scope.limit} is spent: {scope.spent.completion} completion tokens, "
                     f"{scope.spent.calls} calls. Give more with -b."
                 )
             if scope._live and free - scope._promised < expected:
-                return None
+                return scope
             room = min(room, free)
         first = min(ask.most, room) if ask.whole else min(SLICE, ask.most, room)
         most = first if ask.whole else ask.most
@@ -280,19 +280,21 @@ class Ledger:
     def _serve(self) -> None:
         """Grant to who waits, in order of place."""
         waiting, still = self._root.waiting, []
-        blocked: set[Ledger] = set()  # nobody overtakes an earlier place of the same scope
+        short: set[Ledger] = set()  # nobody overtakes an earlier place that waits for the same scope
         for waiter in waiting:
-            if waiter.ask.ledger not in blocked:
-                waiter.outcome = self._grant(waiter.ask)
-            if waiter.outcome is None:
+            scopes = list(waiter.ask.ledger._scopes())
+            if not (short.isdisjoint(scopes) or any(scope._closed for scope in scopes)):
                 still.append(waiter)
-                blocked.add(waiter.ask.ledger)
+            elif isinstance(outcome := self._grant(waiter.ask), Ledger):
+                still.append(waiter)
+                short.add(outcome)
             else:
+                waiter.outcome = outcome
                 waiter.ready.set()
         waiting[:] = still
 
 
-def _lease(outcome: Lease | OutOfBudget | None) -> Lease:
+def _lease(outcome: Lease | OutOfBudget | Ledger | None) -> Lease:
     if isinstance(outcome, Lease):
         return outcome
-    raise outcome or OutOfBudget("Nothing was granted.")
+    raise outcome if isinstance(outcome, OutOfBudget) else OutOfBudget("Nothing was granted.")

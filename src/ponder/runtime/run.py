@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import threading
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 
 from ponder.core import events as e
 from ponder.core.calls import Budget, Sampling, Usage
@@ -33,6 +36,8 @@ from ponder.thinking.aggregation import aggregate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+
+    from anyio.lowlevel import EventLoopToken
 
     from ponder.core.prefix import Segment
     from ponder.core.problem import Problem
@@ -97,6 +102,7 @@ class Run:
         self._inner: Run | None = None  # who was delegated to last
         self._first: Choice | None = None  # the first answer that was read
         self._recorded: frozenset[Ability] = outer._recorded if outer else frozenset()
+        self._home: tuple[EventLoopToken | None, int] = (None, 0)  # where it runs
         self.proposal: Choice | None = None
         self.ended: Stop | None = None
 
@@ -251,14 +257,16 @@ class Run:
         """
         ends = self._ledger.start(anyio.current_time())
         self._recorded |= recorded(strategy, self._attempt.scorers)
+        self._home = anyio.lowlevel.current_token(), threading.get_ident()
 
         async def solve() -> Choice:
             with at(place):
                 return self._choice(await strategy.solve(self._attempt.problem, self))
 
-        with anyio.CancelScope() as self._strategy:
+        with anyio.CancelScope() as scope:
+            self._strategy = scope
             if self.ended:
-                self._strategy.deadline = anyio.current_time() + GRACE
+                scope.deadline = anyio.current_time() + GRACE
             try:
                 return await before(ends, solve, then=lambda: self.end("deadline"))
             except (OutOfBudget, EngineError, AllFailed) as error:
@@ -267,6 +275,8 @@ class Run:
                 if not isinstance(error, OutOfBudget):
                     self._attempt.degraded = True
                 return self.proposal
+            finally:
+                self._strategy = None  # to end what is over does nothing
         if (best := self._so_far()) is None:
             raise OutOfBudget("The run was ended before any answer was ready.")
         return best
@@ -278,9 +288,13 @@ class Run:
     def end(self, why: Stop) -> None:
         """End the spending now: calls in flight are cancelled and paid for, the strategy decides with what it has.
 
-        It gets `GRACE` seconds for that; then its last proposal counts.
+        It gets `GRACE` seconds for that; then its last proposal counts. May be called from any thread.
         """
-        if self.ended is None:
+        home, thread = self._home
+        if home is not None and thread != threading.get_ident():
+            with contextlib.suppress(RuntimeError):  # its event loop is gone, and so is the run
+                anyio.from_thread.run_sync(self.end, why, token=home)
+        elif self.ended is None:
             self.ended = why
             self._ledger.close(f"the run was ended ({why})")
             for call in tuple(self._calls):
@@ -344,10 +358,13 @@ class Run:
                 calls=1,
                 seconds=anyio.current_time() - started,
             )
+            if isinstance(error, EngineError):
+                # What it says that it wrote unseen.
+                usage = replace(usage, completion=max(usage.completion, min(error.spent, lease.granted)))
+                if len(attempt.engines) > 1:
+                    error.who = f"{engine.capabilities.name}, as {role}"
             self._pay(lease, role, usage)
             attempt.failed += not cancelled
-            if isinstance(error, EngineError) and len(attempt.engines) > 1:
-                error.who = f"{engine.capabilities.name}, as {role}"
             said = "cancelled" if cancelled else str(error) or type(error).__name__
             attempt.emit(e.Failed(at_place, parent, role, said, usage, cancelled))
             raise

@@ -22,11 +22,13 @@ class Reply(Generic[T]):
         self._soon = _soon()
         self._outcome: T | Exception | None = None
 
-    def answer(self, outcome: T | Exception) -> None:
-        """Give the result, or the error to raise. If the event loop is gone, so is whoever asked."""
+    def answer(self, outcome: T | Exception) -> bool:
+        """Give the result, or the error to raise. False: the event loop is gone, and so is whoever asked."""
         self._outcome = outcome
         with contextlib.suppress(RuntimeError):  # asyncio's closed loop; trio's RunFinishedError is one too
             self._soon(self._ready.set)
+            return True
+        return False
 
     async def wait(self) -> T:
         await self._ready.wait()
