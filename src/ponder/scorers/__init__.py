@@ -1,6 +1,7 @@
 """What guides a search. The catalogue: {name: class}; `ByName` makes scorers of their texts."""
 
 from ponder.scorers.catalogue import CATALOGUE, ByName, scorer
-from ponder.scorers.confidence import Confidence, MeanLogprob, SelfCertainty
+from ponder.scorers.confidence import Confidence, MeanLogprob, MeanProbability, SelfCertainty
+from ponder.scorers.thoughts import ThoughtValue, ThoughtVote
 
-__all__ = ["CATALOGUE", "ByName", "Confidence", "MeanLogprob", "SelfCertainty", "scorer"]
+__all__ = ["CATALOGUE", "ByName", "Confidence", "MeanLogprob", "MeanProbability", "SelfCertainty", "ThoughtValue", "ThoughtVote", "scorer"]

@@ -29,6 +29,20 @@ class MeanLogprob:
 
 
 @scorer
+class MeanProbability:
+    """exp of the mean log-probability: the geometric mean of the sampled tokens' probabilities, in [0, 1].
+
+    It ranks paths as `MeanLogprob` does, on the scale that UCT and Thompson sampling ask for.
+    """
+
+    name: ClassVar[str] = "mean-probability"
+    needs: ClassVar[frozenset[Ability]] = frozenset({"logprobs"})
+
+    async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:  # noqa: ARG002
+        return [Score(min(1.0, math.exp(path.mean_logprob))) for path in paths]
+
+
+@scorer
 class SelfCertainty:
     """How far the model's distributions were from uniform: KL(uniform || p), the mean over the sampled tokens
     (Kang et al. 2025, 2502.18581, section 3).

@@ -9,12 +9,15 @@ from ponder.strategies.chain_of_thought import ChainOfThought
 from ponder.strategies.direct import Direct
 from ponder.strategies.early_stopping import EarlyStopping
 from ponder.strategies.self_backtracking import SelfBacktracking
+from ponder.strategies.mcts import MCTS
 from ponder.strategies.self_consistency import SelfConsistency
+from ponder.strategies.tree_of_thoughts import TreeOfThoughts
 from ponder.strategies.zero_shot_cot import ZeroShotCoT
 
 __all__ = [
     "ALIASES",
     "CATALOGUE",
+    "MCTS",
     "AdaptiveConsistency",
     "BeamSearch",
     "BestOfN",
@@ -24,6 +27,7 @@ __all__ = [
     "EarlyStopping",
     "SelfBacktracking",
     "SelfConsistency",
+    "TreeOfThoughts",
     "ZeroShotCoT",
     "method",
     "parameters",

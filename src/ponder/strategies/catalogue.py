@@ -12,6 +12,7 @@ from ponder.thinking.spelling import (
     Probability,
     Range,
     Temperature,
+    Weight,
     parameters,
     spell,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Probability",
     "Range",
     "Temperature",
+    "Weight",
     "method",
     "parameters",
     "parse",

@@ -39,6 +39,7 @@ class Range:
 Count = Annotated[int, Range(1)]
 Natural = Annotated[int, Range(0)]
 Temperature = Annotated[float, Range(0)]
+Weight = Annotated[float, Range(0)]
 Probability = Annotated[float, Range(0, 1)]
 
 

@@ -1,5 +1,27 @@
 """The only place that knows wording: one file for each way of asking. Strategies never spell a prompt."""
 
 from ponder.thinking.prompts.asking import LETS_THINK, SHOTS, Style, ask, so_the_answer
+from ponder.thinking.prompts.fences import fenced
+from ponder.thinking.prompts.thoughts import (
+    propose_thoughts,
+    read_thoughts,
+    read_value,
+    read_vote,
+    value_thought,
+    vote_thoughts,
+)
 
-__all__ = ["LETS_THINK", "SHOTS", "Style", "ask", "so_the_answer"]
+__all__ = [
+    "LETS_THINK",
+    "SHOTS",
+    "Style",
+    "ask",
+    "fenced",
+    "propose_thoughts",
+    "read_thoughts",
+    "read_value",
+    "read_vote",
+    "so_the_answer",
+    "value_thought",
+    "vote_thoughts",
+]

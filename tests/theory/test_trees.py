@@ -1,0 +1,131 @@
+"""Tree search in scripted worlds whose best path is known."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+from support import attempt, virtual
+
+from ponder import Score, UsageError
+from ponder.engines.scripted import Scripted
+
+WORLD = {
+    "Multiply first.\n\nThen add.\n\nThe answer is 41.": 0.6,
+    "Add first.\n\nThen multiply.\n\nThe answer is 42.": 0.4,
+}
+"""The model prefers the wrong way; which is right shows only at the end."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """Values a first step wrongly by a little, and an end rightly."""
+
+    name: ClassVar[str] = "late"
+    needs: ClassVar[frozenset] = frozenset()
+    scale: float = 1.0
+
+    async def score(self, problem, paths, run):
+        return [Score(self.scale * self.value(path.text)) for path in paths]
+
+    def value(self, text):
+        if "answer" in text:
+            return 1.0 if "42" in text else 0.1
+        return 0.5 if text.startswith("Multiply") else 0.4
+
+
+def solved(strategy, scorer, world=WORLD, seeds=20):
+    right = 0
+    for seed in range(seeds):
+        result, _ = virtual(_solve, strategy, scorer, world, seed)
+        assert result.stop == "finished"
+        right += result.answer == "42"
+    return right / seeds
+
+
+async def _solve(strategy, scorer, world, seed):
+    return await attempt(strategy, Scripted(world), seed=seed, scorers={scorer.name: scorer})
+
+
+def test_mcts_finds_the_path_that_greedy_misses():
+    """It is right wherever the right step is among the first `branch` that were drawn: 1 - 0.6^branch."""
+    assert solved("chain-of-thought", Late(), seeds=1) == 0
+    assert solved("mcts:iterations=1,branch=8,roll=0,depth=1,scorer=late", Late()) == 0, (
+        "one step shows nothing"
+    )
+    for branch, seeds in ((2, 200), (4, 200)):
+        share, expected = (
+            solved(f"mcts:iterations=8,branch={branch},scorer=late", Late(), seeds=seeds),
+            1 - 0.6**branch,
+        )
+        assert abs(share - expected) < 3.5 * math.sqrt(expected * (1 - expected) / seeds)
+
+
+def test_only_the_roll_out_shows_the_end_of_a_shallow_tree():
+    strategy = "mcts:iterations=2,branch=8,depth=2,scorer=late"
+    assert solved(f"{strategy},roll=3", Late()) >= 0.9
+    assert solved(f"{strategy},roll=0", Late()) == 0
+
+
+def test_mcts_ends_early_at_the_gate():
+    def calls(strategy):
+        return virtual(_solve, strategy, Late(), WORLD, 1)[0].usage.calls
+
+    assert calls("mcts:iterations=30,branch=4,scorer=late,gate=0.05") < calls(
+        "mcts:iterations=30,branch=4,scorer=late"
+    )
+
+
+@pytest.mark.parametrize("scale", [-1.0, 2.0, math.inf])
+def test_a_scorer_on_another_scale_is_refused_and_named(scale):
+    with pytest.raises(UsageError, match="scorer late gave"):
+        virtual(_solve, "mcts:scorer=late", Late(scale), WORLD, 0)
+
+
+@pytest.mark.parametrize("generate", ["sample", "propose"])
+@pytest.mark.parametrize("scorer", ["thought-value", "thought-vote"])
+def test_tree_of_thoughts_keeps_what_the_model_values(generate, scorer):
+    """A model that prefers to write the wrong way, and knows the right one when it sees it."""
+
+    def script(prefix):
+        asked = prefix.prompt.messages[-1].text
+        if "one word" in asked:
+            return {"sure" if "Add" in asked else "impossible": 1.0}
+        if "most promising" in asked:
+            choices = asked.split("Choice ")[1:]
+            good = next((i for i, c in enumerate(choices, 1) if "Add" in c), 1)
+            return {f"The best choice is {good}.": 1.0}
+        if "different possible next steps" in asked:
+            if "Add first" in asked:
+                return {"1. The answer is 42.": 1.0}
+            if "Multiply first" in asked:
+                return {"1. The answer is 41.": 1.0}
+            return {"1. Multiply first.\n2. Add first.": 1.0}
+        return WORLD
+
+    async def job(seed):
+        strategy = f"tot:k=8,b=1,generate={generate},scorer={scorer}"
+        return await attempt(strategy, Scripted(script), seed=seed)
+
+    for seed in range(5):
+        result, _ = virtual(job, seed)
+        assert (result.answer, result.stop) == ("42", "finished")
+        assert result.roles["judge"].completion > 0, "judging is paid for, as its own number"
+
+
+def test_a_duplicate_thought_is_valued_once():
+    async def job():
+        return await attempt("tot:k=8,b=8,depth=1", Scripted({"The answer is 42.": 1.0}))
+
+    result, events = virtual(job)
+    assert [len(event.paths) for event in events if event.kind == "scored"] == [1]
+    assert result.answer == "42"
+
+
+def test_a_thought_without_an_end_is_finished():
+    async def job(strategy):
+        return await attempt(strategy, Scripted(WORLD), seed=3)
+
+    for strategy in ("tot:depth=1", "mcts:depth=1,roll=0"):
+        result, _ = virtual(job, strategy)
+        assert result.answer in ("41", "42")
