@@ -8,8 +8,8 @@ from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
 from ponder.strategies.direct import Direct
 from ponder.strategies.early_stopping import EarlyStopping
-from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.mcts import MCTS
+from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.tree_of_thoughts import TreeOfThoughts
 from ponder.strategies.zero_shot_cot import ZeroShotCoT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ponder.strategies.catalogue import Count, Natural, Temperature  # noqa: TC001 - read at run time
 from ponder.thinking.prompts import SHOTS, ask
-from ponder.thinking.search.allocation import top
+from ponder.thinking.search.allocation import distinct, top
 from ponder.thinking.steps import DELIMITER
 from ponder.thinking.votes import Selection, select
 
@@ -60,12 +60,20 @@ class StepWise:
         A text that stopped at the end of a step is not over, nor one that a limit of tokens cut off in a step
         (search-and-learn takes both for finished where a server does not tell them apart).
         """
+        if not path.segments:
+            return False
         return path.done or path.tokens >= self.max_tokens or not path.segments[-1].text.strip()
 
     async def grow(self, run: Run, paths: Sequence[Prefix], n: int = 1, *, last: bool = False) -> list[Leaf]:
         """`n` next steps of each path, valued, in order. Where samples fail or the money ends, there are fewer."""
+        return await self.valued(run, await self.draw(run, paths, n, last=last))
+
+    async def draw(
+        self, run: Run, paths: Sequence[Prefix], n: int = 1, *, last: bool = False
+    ) -> list[Prefix]:
+        """`n` next steps of each path, in order."""
         room = self.max_tokens - min(path.tokens for path in paths)
-        grown = await run.sample(
+        return await run.sample(
             paths,
             n,
             stop=() if last else (DELIMITER,),
@@ -73,7 +81,10 @@ class StepWise:
             temperature=self.temperature,
             logprobs=0,
         )
-        return [Leaf(*pair) for pair in zip(grown, await self.values(run, grown), strict=True)]
+
+    async def valued(self, run: Run, paths: Sequence[Prefix]) -> list[Leaf]:
+        """The paths with their values."""
+        return [Leaf(*pair) for pair in zip(paths, await self.values(run, paths), strict=True)]
 
     async def values(self, run: Run, paths: Sequence[Prefix]) -> list[float]:
         """What each path is worth."""
@@ -81,8 +92,8 @@ class StepWise:
 
     def best(self, leaves: Sequence[Leaf], k: int) -> list[Leaf]:
         """The `k` leaves of highest value, ties to the first; of equal texts only the first counts."""
-        distinct = list({leaf.path.text: leaf for leaf in reversed(leaves)}.values())[::-1]
-        return [distinct[i] for i in top([leaf.value for leaf in distinct], k)]
+        first = distinct(leaves, lambda leaf: leaf.path.text)
+        return [first[i] for i in top([leaf.value for leaf in first], k)]
 
     async def choose(self, run: Run, leaves: Sequence[Leaf]) -> Choice:
         """The choice among the paths that are over, or else among all: one that is not has the answer it declares."""

@@ -5,16 +5,26 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+T = TypeVar("T")
 
 
 def top(values: Sequence[float], k: int) -> list[int]:
     """Indices of the `k` highest values, highest first; ties go to who came first."""
     return sorted(range(len(values)), key=lambda i: -values[i])[: max(0, k)]
+
+
+def distinct(items: Iterable[T], what: Callable[[T], str]) -> list[T]:
+    """The first of those that are the same."""
+    first: dict[str, T] = {}
+    for item in items:
+        first.setdefault(what(item), item)
+    return list(first.values())
 
 
 def spread(places: int, among: int) -> list[int]:
