@@ -4,4 +4,14 @@ from ponder.scorers.catalogue import CATALOGUE, ByName, scorer
 from ponder.scorers.confidence import Confidence, MeanLogprob, MeanProbability, SelfCertainty
 from ponder.scorers.thoughts import ThoughtValue, ThoughtVote
 
-__all__ = ["CATALOGUE", "ByName", "Confidence", "MeanLogprob", "MeanProbability", "SelfCertainty", "ThoughtValue", "ThoughtVote", "scorer"]
+__all__ = [
+    "CATALOGUE",
+    "ByName",
+    "Confidence",
+    "MeanLogprob",
+    "MeanProbability",
+    "SelfCertainty",
+    "ThoughtValue",
+    "ThoughtVote",
+    "scorer",
+]

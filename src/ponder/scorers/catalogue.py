@@ -6,14 +6,14 @@ import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from ponder.thinking.spelling import Catalogue, Count, Natural, Probability
+from ponder.thinking.spelling import Catalogue, Count, Natural, Probability, Temperature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ponder.core.protocols import Scorer
 
-__all__ = ["CATALOGUE", "ByName", "Count", "Natural", "Probability", "scorer"]
+__all__ = ["CATALOGUE", "ByName", "Count", "Natural", "Probability", "Temperature", "scorer"]
 
 CATALOGUE: dict[str, type[Scorer]] = {}
 ALIASES: dict[str, str] = {}

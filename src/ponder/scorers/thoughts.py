@@ -6,9 +6,8 @@ import math
 from typing import TYPE_CHECKING, ClassVar
 
 from ponder.core.protocols import Score
-from ponder.scorers.catalogue import Count, scorer
+from ponder.scorers.catalogue import Count, Temperature, scorer
 from ponder.thinking.prompts import read_value, read_vote, value_thought, vote_thoughts
-from ponder.thinking.spelling import Temperature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
