@@ -1,5 +1,6 @@
 """What each layer adds, in virtual time."""
 
+import contextlib
 import itertools
 import random
 import threading
@@ -16,6 +17,9 @@ from ponder.core.prefix import Prefix, Prompt, Segment
 from ponder.core.problem import Message
 from ponder.core.protocols import Delta
 from ponder.engines.layers import (
+    Adaptive,
+    Balanced,
+    Breaking,
     Cached,
     Coalesced,
     Faulty,
@@ -541,3 +545,212 @@ def test_delays_are_spread_evenly():
         return anyio.current_time() - start
 
     assert 80 < run(main) < 120
+
+
+# -- Breaking ------------------------------------------------------------------------------------------------
+
+
+class Dying(Layer):
+    """Dead between two times."""
+
+    def __init__(self, engine, start, end):
+        super().__init__(engine)
+        self.start, self.end, self.asked = start, end, []
+
+    async def extend(self, prefix, sampling, watch=None):
+        now = anyio.current_time()
+        self.asked.append(now)
+        await anyio.sleep(0.01)
+        if self.start <= now < self.end:
+            raise TransientError("refused")
+        return await self.engine.extend(prefix, sampling, watch)
+
+
+def test_a_dead_server_is_asked_once_a_second_and_found_again_within_two():
+    """R9: opens within 2 s, at most one call a second while it is open, closes within 2 s."""
+
+    async def main():
+        begun = anyio.current_time()
+        dying = Dying(Scripted(SCRIPT), begun + 10, begun + 40)
+        breaking = Breaking(dying)
+        times = {"opened": None, "closed": None}
+
+        async def caller():
+            while anyio.current_time() < begun + 60:
+                with contextlib.suppress(TransientError):
+                    await breaking.extend(ASK, SEEDED)
+                if breaking.open and times["opened"] is None:
+                    times["opened"] = anyio.current_time() - begun
+                if times["opened"] and not breaking.open and times["closed"] is None:
+                    times["closed"] = anyio.current_time() - begun
+                await anyio.sleep(0.05)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(caller)
+        while_open = [t - begun for t in dying.asked if times["opened"] < t - begun < times["closed"]]
+        return times, while_open
+
+    times, while_open = run(main)
+    assert 10 < times["opened"] <= 12
+    assert 40 < times["closed"] <= 42
+    assert all(b - a >= 1 for a, b in itertools.pairwise(while_open))
+    assert len(while_open) >= 20
+
+
+def test_a_server_that_names_a_time_or_refuses_is_alive():
+    errors = [TransientError("busy", retry_after=1.0)] * 9 + [EngineError("no such model")] * 9
+    breaking = Breaking(Failing(Scripted(SCRIPT), *errors), failures=2)
+
+    async def main():
+        for _ in errors:
+            with pytest.raises(EngineError):
+                await breaking.extend(ASK, SEEDED)
+            assert not breaking.open
+
+    run(main)
+
+
+def test_a_call_that_tries_a_dead_server_and_is_cancelled_gives_its_place_back():
+    async def main():
+        engine = Failing(Scripted(SCRIPT, latency=100.0), TransientError("refused"))
+        breaking = Breaking(engine, failures=1)
+        with pytest.raises(TransientError):
+            await breaking.extend(ASK, SEEDED)
+        with pytest.raises(TransientError, match="left alone"):
+            await breaking.extend(ASK, SEEDED)
+        await anyio.sleep(1)
+        with anyio.move_on_after(1):
+            await breaking.extend(ASK, SEEDED)
+        await anyio.sleep(1)
+        return await breaking.extend(ASK, SEEDED), breaking.open
+
+    segment, still = run(main)
+    assert segment.text in SCRIPT
+    assert not still
+
+
+# -- Adaptive ------------------------------------------------------------------------------------------------
+
+
+class Narrow(Layer):
+    """Complains beyond so many at a time."""
+
+    def __init__(self, engine, room):
+        super().__init__(engine)
+        self.room, self.now, self.most, self.complaints = room, 0, 0, 0
+
+    async def extend(self, prefix, sampling, watch=None):
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await anyio.sleep(0.1)
+            if self.now > self.room:
+                self.complaints += 1
+                raise TransientError("overloaded")
+            return await self.engine.extend(prefix, sampling, watch)
+        finally:
+            self.now -= 1
+
+
+def test_the_limit_finds_what_the_server_can_take():
+    async def main():
+        narrow = Narrow(Scripted(SCRIPT), 24)
+        adaptive, limits, failed = Adaptive(narrow, start=4, most=100), [], []
+
+        async def call():
+            try:
+                await adaptive.extend(ASK, SEEDED)
+            except TransientError as error:
+                failed.append(error)
+            limits.append(adaptive.limit)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(4000):
+                group.start_soon(call)
+        return narrow, limits, failed, adaptive
+
+    narrow, limits, failed, adaptive = run(main)
+    late = limits[1000:]
+    assert 15 <= sum(late) / len(late) <= 25
+    assert narrow.most <= 26
+    assert len(failed) < 0.05 * len(limits)
+    assert adaptive.in_flight == 0
+
+
+def test_who_waits_and_leaves_takes_no_place_with_him():
+    async def main():
+        engine = Scripted(SCRIPT, latency=1.0)
+        adaptive = Adaptive(engine, start=1, most=1)
+        order = []
+
+        async def call(name, patience):
+            with anyio.move_on_after(patience):
+                await adaptive.extend(ASK, SEEDED)
+                order.append(name)
+
+        async with anyio.create_task_group() as group:
+            for name, patience in (
+                ("first", 9),
+                ("leaves", 0.5),
+                ("second", 9),
+                ("at the turn", 2.0),
+                ("third", 9),
+            ):
+                group.start_soon(call, name, patience)
+                await anyio.sleep(0.01)  # tasks of one tick begin in any order
+        return order, adaptive.in_flight, engine.most_in_flight
+
+    order, in_flight, most = run(main)
+    assert [name for name in order if name != "at the turn"] == ["first", "second", "third"]
+    assert (in_flight, most) == (0, 1)
+    with pytest.raises(UsageError):
+        Adaptive(Scripted(SCRIPT), start=0)
+
+
+# -- Balanced ------------------------------------------------------------------------------------------------
+
+
+def test_the_least_loaded_is_asked_and_equals_take_turns():
+    async def main():
+        fast, slow = Scripted(SCRIPT, latency=0.1), Scripted(SCRIPT, latency=1.0)
+        balanced = Balanced([fast, slow])
+
+        async def caller():
+            for _ in range(20):
+                await balanced.extend(ASK, SEEDED)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(caller)
+        return fast, slow
+
+    fast, slow = run(main)
+    assert fast.calls + slow.calls == 80
+    assert fast.calls > 3 * slow.calls
+    assert slow.calls > 1
+
+
+def test_the_dead_come_last_and_the_next_try_goes_elsewhere():
+    async def main():
+        dead = Dying(Scripted(SCRIPT), 0, 1e9)
+        alive = Scripted(SCRIPT)
+        engine = Retrying(Balanced([Breaking(dead, failures=2), Breaking(alive)]), base=0.01)
+        for _ in range(50):
+            await engine.extend(ASK, SEEDED)
+        return len(dead.asked), alive.calls
+
+    asked, calls = run(main)
+    assert asked <= 2
+    assert calls == 50
+
+
+def test_several_servers_can_do_what_all_of_them_can():
+    one, two = Scripted(SCRIPT, context=100), Scripted(SCRIPT, without={"logprobs"}, context=50)
+    can = Balanced([one, two]).capabilities
+    assert "logprobs" not in can.can
+    assert "token_ids" not in can.can, "their tokens are others"
+    assert (can.context, can.tokenizer) == (50, None)
+    assert Balanced([one]).capabilities == one.capabilities
+    with pytest.raises(UsageError, match="at least one"):
+        Balanced([])

@@ -24,8 +24,10 @@ def show(result: Result, elapsed: float, *, quiet: bool) -> None:
     if not quiet:
         usage = result.usage
         ended = {"budget": "the budget ended it", "deadline": "time ended it", "cancelled": "you ended it"}
+        about = "about " if usage.estimated else ""  # a server did not count, or a call was cut off unseen
         notes = (
-            f"{usage.completion:,} completion + {usage.prompt:,} prompt tokens ({usage.cached:,} cached)",
+            f"{about}{usage.completion:,} completion + {usage.prompt:,} prompt tokens ({usage.cached:,} cached)",
+            f"${usage.dollars:.6f}" if usage.nanodollars else "",
             f"{_many(usage.calls, 'call')}, {elapsed:.1f} s",
             ended.get(result.stop, ""),
             f"{result.failed} failed" if result.failed else "",
@@ -84,6 +86,8 @@ def _body(usage: Usage) -> dict[str, Any]:
         "scorer": usage.scorer,
         "calls": usage.calls,
         "seconds": round(usage.seconds, 3),
+        "dollars": usage.dollars,
+        "estimated": usage.estimated,
     }
 
 

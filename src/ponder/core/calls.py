@@ -96,12 +96,56 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """What a model's tokens cost, in dollars per million.
+
+    Args:
+        prompt: of tokens read.
+        completion: of tokens sampled.
+        cached: of tokens read from a cache; None where they cost what others do.
+
+    """
+
+    prompt: float
+    completion: float
+    cached: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a price that is none."""
+        for price in (self.prompt, self.completion, self.cached):
+            if price is not None and not 0 <= price < float("inf"):
+                raise UsageError(f"A price is in dollars per million tokens, 0 or more, not {price}.")
+
+    def nanodollars(self, prompt: int, completion: int, cached: int = 0) -> int:
+        """The price of a call, rounded up: a whole number, so that what a budget pays for adds up exactly."""
+        whole = (prompt - cached) * _pico(self.prompt) + completion * _pico(self.completion)
+        whole += cached * _pico(self.prompt if self.cached is None else self.cached)
+        return -(-whole // 1000)
+
+    def affords(self, nanodollars: int, prompt: int) -> int:
+        """Completion tokens that this much pays for beside a prompt of which nothing is cached."""
+        left = nanodollars * 1000 - prompt * max(_pico(self.prompt), _pico(self.cached or 0))
+        each = _pico(self.completion)
+        return -1 if left < 0 else left // each if each else 1 << 60
+
+    def most(self, prompt: int, completion: int) -> int:
+        """The most that such a call can cost, in nanodollars."""
+        return max(self.nanodollars(prompt, completion), self.nanodollars(prompt, completion, prompt))
+
+
+def _pico(dollars_per_million: float) -> int:
+    """Picodollars per token."""
+    return round(dollars_per_million * 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """What was spent. Tokens are counted, never guessed; `+` adds.
+    """What was spent. Tokens are counted; where a server does not count them, `estimated` says so. `+` adds.
 
     `prompt` counts every token read before the first one written, `cached` those among them that were not
     computed again; `completion` every token sampled, end-of-text included; `scorer` the tokens read by
     reward models. `seconds` add up over calls (wall time of each), so parallel calls sum to more than the clock.
+    `nanodollars` are what it cost, where the model has a price.
     """
 
     prompt: int = 0
@@ -111,6 +155,8 @@ class Usage:
     calls: int = 0
     seconds: float = 0.0
     flops: float = 0.0
+    nanodollars: int = 0
+    estimated: bool = False
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -121,6 +167,8 @@ class Usage:
             self.calls + other.calls,
             self.seconds + other.seconds,
             self.flops + other.flops,
+            self.nanodollars + other.nanodollars,
+            self.estimated or other.estimated,
         )
 
     @property
@@ -131,6 +179,13 @@ class Usage:
         """
         return self.prompt + self.completion + self.scorer
 
+    @property
+    def dollars(self) -> float:
+        return self.nanodollars / NANO
+
+
+NANO = 1_000_000_000
+"""Nanodollars in a dollar."""
 
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 _SECONDS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600}
@@ -142,13 +197,14 @@ class Budget:
     """The most that may be spent; None is without limit.
 
     `tokens` limits completion tokens of every role, `total_tokens` all tokens read and written,
-    `seconds` the wall clock, `calls` the calls to engines.
+    `seconds` the wall clock, `calls` the calls to engines, `dollars` their price.
     """
 
     tokens: int | None = None
     total_tokens: int | None = None
     seconds: float | None = None
     calls: int | None = None
+    dollars: float | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for a negative limit."""
@@ -159,7 +215,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read "4k", "4k,30s", "calls=20", "total=16k,2min"; the commas join limits of one budget.
+        """Read "4k", "4k,30s", "calls=20", "total=16k,2min", "$0.02"; the commas join limits of one budget.
 
         Raises:
             UsageError: a part that is none of these, or a limit given twice.
@@ -172,10 +228,12 @@ class Budget:
                 amount: float = round(float(m[2]) * _UNITS[m[3]])
             elif m := re.fullmatch(rf"(?:seconds=)?{_NUMBER}(ms|s|min|h)", part):
                 name, amount = "seconds", float(m[1]) * _SECONDS[m[2]]
+            elif m := re.fullmatch(rf"(?:dollars=|\$){_NUMBER}", part):
+                name, amount = "dollars", float(m[1])
             else:
                 raise UsageError(
                     f"Cannot read the budget {part!r}. Examples: 4k (completion tokens), 4k,30s (and seconds), "
-                    "total=16k (prompt tokens too), calls=20."
+                    "total=16k (prompt tokens too), calls=20, $0.02 (where prices are known)."
                 )
             if name in limits:
                 raise UsageError(f"The budget {text!r} limits {name} twice.")
@@ -191,6 +249,7 @@ class Budget:
             *([f"total={_short(self.total_tokens)}"] if self.total_tokens is not None else []),
             *([f"{f'{self.seconds:.6f}'.rstrip('0').rstrip('.')}s"] if self.seconds is not None else []),
             *([f"calls={self.calls}"] if self.calls is not None else []),
+            *([f"${f'{self.dollars:.9f}'.rstrip('0').rstrip('.')}"] if self.dollars is not None else []),
         ]
         return ",".join(parts) or "unlimited"
 

@@ -170,7 +170,10 @@ def _cut(before: Prefix, segment: Segment, length: int, most: int) -> Prefix:
     if not segment.sampled:
         return before + text
     if segment.ends is None or segment.token_ids is None:
-        return before + replace(segment, text=text, stopped_by=None, finish="length")
+        # Which of its tokens wrote this text is not known.
+        return before + replace(
+            segment, text=text, token_ids=None, ends=None, stopped_by=None, finish="length"
+        )
     whole = sum(end <= length for end in segment.ends[:most])
     start = segment.ends[whole - 1] if whole else 0
     kept = before + _keep(segment, whole, text[:start]) if whole else before

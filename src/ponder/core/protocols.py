@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from ponder.core.calls import Budget, Sampling, Usage
+    from ponder.core.calls import Budget, Prices, Sampling, Usage
     from ponder.core.prefix import Prefix, Prompt, Segment
     from ponder.core.problem import Kind, Problem
 
@@ -58,13 +58,14 @@ class Capabilities:
     """What an engine can do. Found by asking the engine, never guessed from a model's name.
 
     `context` is the most tokens that prompt and answer may have together; `tokenizer` a fingerprint, so that
-    ids are never fed to a model with another vocabulary.
+    ids are never fed to a model with another vocabulary. `prices` are what its tokens cost, where that is known.
     """
 
     name: str
     can: frozenset[Ability] = frozenset()
     context: int | None = None
     tokenizer: str | None = None
+    prices: Prices | None = None
 
 
 class Delta(NamedTuple):
@@ -108,6 +109,15 @@ class Tokenizes(Protocol):
 
     def count(self, prefix: Prefix) -> int:
         """Tokens the engine reads before it writes after `prefix`, chat template included."""
+        ...
+
+
+@runtime_checkable
+class BoundsPrompts(Protocol):
+    """Does not know its tokens, but how many they are at most: a token is at least one byte."""
+
+    def count_at_most(self, prefix: Prefix) -> int:
+        """No fewer than the tokens the engine reads before it writes after `prefix`."""
         ...
 
 

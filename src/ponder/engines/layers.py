@@ -5,11 +5,15 @@ Limited    lets so many calls in at a time.
 Coalesced  makes one call of identical ones.
 Cached     keeps what was written, and gives it again.
 Recorded   writes down every call; `Replayed` gives them again without a model.
+Adaptive   lets in as many at a time as the server can take, which it finds out.
+Breaking   leaves a dead server alone.
+Balanced   makes one engine of several servers.
 Faulty     fails on purpose, for tests.
 
 A layer takes and gives what any engine does (`engines.laws` hold), and knows nothing of the others. Usual order,
 outermost first: Cached, Coalesced, Limited, Retrying; so that what waits for its next try keeps its slot, and
-a server that is down is not asked more often by more callers.
+a server that is down is not asked more often by more callers. Below Retrying stand Balanced and, on each of its
+servers, Breaking and Adaptive; so that the next try may go to another server.
 """
 
 from __future__ import annotations
@@ -25,6 +29,9 @@ import anyio.lowlevel
 
 from ponder.core.calls import Usage
 from ponder.core.errors import TransientError, UsageError
+from ponder.engines._adaptive import Adaptive
+from ponder.engines._balanced import Balanced
+from ponder.engines._breaking import Breaking
 from ponder.engines._faulty import Faulty
 from ponder.engines._layer import Layer
 from ponder.engines._recording import Record, Recorded, Replayed
@@ -39,6 +46,9 @@ if TYPE_CHECKING:
     from ponder.core.protocols import Delta, Engine
 
 __all__ = [
+    "Adaptive",
+    "Balanced",
+    "Breaking",
     "Cached",
     "Coalesced",
     "Faulty",
@@ -143,7 +153,7 @@ class Retrying(Layer):
 
     async def aside(self, name: str, call: Callable[..., Awaitable[T]], *asked: Any) -> T:
         del name
-        return await self._try(lambda: call(*asked), lambda _: True)
+        return await self._try(lambda: call(*asked), lambda error: self._replay or not error.spent)
 
     async def _try(self, call: Callable[[], Awaitable[T]], again: Callable[[TransientError], bool]) -> T:
         self._retries.calls += 1

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
-from ponder.core.calls import Budget, Usage
+from ponder.core.calls import NANO, Budget, Usage
 from ponder.core.errors import OutOfBudget
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
+    from ponder.core.calls import Prices
     from ponder.runtime.place import Place
 
 SLICE = 64
@@ -38,6 +39,7 @@ class Lease:
     most: int
     expected: int
     granted: int
+    prices: Prices | None = None
     used: int = 0
     refused: bool = False
     settled: bool = False
@@ -46,6 +48,11 @@ class Lease:
     def promise(self) -> int:
         """What the call is expected to ask for yet."""
         return max(0, self.expected - self.granted)
+
+    @property
+    def nanodollars(self) -> int:
+        """The most that the call can cost with what it was granted."""
+        return self.prices.most(self.prompt, self.granted) if self.prices else 0
 
     def use(self, tokens: int) -> bool:
         """Count sampled tokens; whether one more may be sampled. Callable from any thread."""
@@ -74,6 +81,7 @@ class _Ask:
     most: int
     prompt: int
     whole: bool
+    prices: Prices | None
 
 
 @dataclass(slots=True)
@@ -100,6 +108,7 @@ class Ledger:
         self.spent = Usage()
         self._reserved = 0  # completion tokens
         self._reserved_prompt = 0
+        self._reserved_money = 0  # nanodollars
         self._live = 0  # leases held here and in scopes inside
         self._promised = 0
         self._root: _Root = parent._root if parent else _Root()
@@ -110,15 +119,24 @@ class Ledger:
     # -- asking ---------------------------------------------------------------------------------------------
 
     async def reserve(
-        self, place: Place, *, kind: Hashable, most: int, prompt: int = 0, whole: bool = False
+        self,
+        place: Place,
+        *,
+        kind: Hashable,
+        most: int,
+        prompt: int = 0,
+        whole: bool = False,
+        prices: Prices | None = None,
     ) -> Lease:
         """Set aside the first slice for a call, or all of it where the engine cannot be stopped (`whole`).
+
+        Where dollars are limited (`counts_money`), `prices` must be those of the call.
 
         Raises:
             OutOfBudget: nothing is left and no call in flight can give anything back.
 
         """
-        ask = _Ask(self, kind, most, prompt, whole)
+        ask = _Ask(self, kind, most, prompt, whole, prices)
         with self._root.lock:
             if not self._limited():
                 return _lease(self._grant(ask))
@@ -141,14 +159,14 @@ class Ledger:
     def renew(self, lease: Lease) -> bool:
         """Grant one slice more; False if there is nothing. Callable from any thread."""
         with self._root.lock:
-            free = min((scope._free() for scope in self._scopes()), default=0)
-            more = min(SLICE, lease.most - lease.granted, free)
-            if lease.settled or more <= 0 or any(scope._closed for scope in self._scopes()):
+            if lease.settled or any(scope._closed for scope in self._scopes()):
                 return False
             self._add(lease, -1)
-            lease.granted += more
+            free = min(scope._free(lease.prompt, lease.prices) for scope in self._scopes()) - lease.granted
+            more = min(SLICE, lease.most - lease.granted, free)
+            lease.granted += max(more, 0)
             self._add(lease, +1)
-            return True
+            return more > 0
 
     def settle(self, lease: Lease, usage: Usage) -> None:
         """Pay for a call and give back the rest. Ordinary code, so that no cancellation can land inside."""
@@ -167,7 +185,7 @@ class Ledger:
         """Note that a segment ended for want of money, in the scopes that had no more."""
         with self._root.lock:
             for scope in self._scopes():
-                free = scope._free() if lease.refused else 0
+                free = scope._free(0, lease.prices) if lease.refused else 0
                 scope._refused |= free <= 0 and scope.limit != Budget()
 
     def close(self, why: str) -> None:
@@ -187,6 +205,7 @@ class Ledger:
         tokens = [b.tokens - s.spent.completion - s._reserved for b, s in limits if b.tokens is not None]
         total = [b.total_tokens - s._read() for b, s in limits if b.total_tokens is not None]
         calls = [b.calls - s.spent.calls - s._live for b, s in limits if b.calls is not None]
+        money = [s._money() for b, s in limits if b.dollars is not None]
         seconds = [
             b.seconds - (now - s._started)
             for b, s in limits
@@ -197,6 +216,7 @@ class Ledger:
             max(0, min(total)) if total else None,
             max(0.0, min(seconds)) if seconds else None,
             max(0, min(calls)) if calls else None,
+            max(0, min(money)) / NANO if money else None,
         )
 
     @property
@@ -206,8 +226,13 @@ class Ledger:
 
     @property
     def counts_prompts(self) -> bool:
-        """Whether some scope limits prompt tokens, so that they must be known before a call."""
-        return any(scope.limit.total_tokens is not None for scope in self._scopes())
+        """Whether some scope limits prompt tokens, or their price, so that they must be known before a call."""
+        return self.counts_money or any(scope.limit.total_tokens is not None for scope in self._scopes())
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether some scope limits dollars, so that prices must be known."""
+        return any(scope.limit.dollars is not None for scope in self._scopes())
 
     def start(self, now: float) -> float | None:
         """Start this scope's clock; returns when it ends."""
@@ -224,27 +249,35 @@ class Ledger:
 
     def _limited(self) -> bool:
         return any(
-            s.limit.tokens is not None or s.limit.total_tokens is not None or s.limit.calls is not None
+            limit is not None
             for s in self._scopes()
+            for limit in (s.limit.tokens, s.limit.total_tokens, s.limit.calls, s.limit.dollars)
         )
 
     def _read(self) -> int:
         return self.spent.total + self._reserved + self._reserved_prompt
 
-    def _free(self, prompt: int = 0) -> int:
-        """Completion tokens this scope could grant now."""
+    def _money(self) -> int:
+        """Nanodollars that are neither spent nor set aside."""
+        return round((self.limit.dollars or 0) * NANO) - self.spent.nanodollars - self._reserved_money
+
+    def _free(self, prompt: int = 0, prices: Prices | None = None) -> int:
+        """Completion tokens this scope could grant now to a call with such a prompt, at such prices."""
         limit = self.limit
         free = 1 << 60
         if limit.tokens is not None:
             free = limit.tokens - self.spent.completion - self._reserved
         if limit.total_tokens is not None:
             free = min(free, limit.total_tokens - self._read() - prompt)
+        if limit.dollars is not None:
+            free = min(free, prices.affords(self._money(), prompt) if prices else 0)
         return free
 
     def _add(self, lease: Lease, sign: int) -> None:
         for scope in self._scopes():
             scope._reserved += sign * lease.granted
             scope._reserved_prompt += sign * lease.prompt
+            scope._reserved_money += sign * lease.nanodollars
             scope._promised += sign * lease.promise
 
     def _grant(self, ask: _Ask) -> Lease | OutOfBudget | Ledger:
@@ -256,7 +289,7 @@ class Ledger:
         expected = ask.most if ask.whole or not calls else min(ask.most, tokens * 3 // (2 * calls) + 1)
         room = 1 << 60
         for scope in ask.ledger._scopes():
-            free = scope._free(ask.prompt)
+            free = scope._free(ask.prompt, ask.prices)
             limit = scope.limit.calls
             if free < 1 or (limit is not None and limit - scope.spent.calls - scope._live < 1):
                 if scope._live:
@@ -271,7 +304,7 @@ class Ledger:
             room = min(room, free)
         first = min(ask.most, room) if ask.whole else min(SLICE, ask.most, room)
         most = first if ask.whole else ask.most
-        lease = Lease(ask.ledger, ask.kind, ask.prompt, most, expected, first)
+        lease = Lease(ask.ledger, ask.kind, ask.prompt, most, expected, first, ask.prices)
         for scope in ask.ledger._scopes():
             scope._live += 1
         ask.ledger._add(lease, +1)

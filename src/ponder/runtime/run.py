@@ -26,7 +26,7 @@ from ponder.core.errors import (
     UsageError,
 )
 from ponder.core.prefix import Prefix
-from ponder.core.protocols import Candidate, Choice, Tokenizes
+from ponder.core.protocols import BoundsPrompts, Candidate, Choice, Tokenizes
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.place import at, derive, here, name
 from ponder.runtime.preflight import TOP, find_scorer, preflight, recorded
@@ -308,21 +308,20 @@ class Run:
         """One call to an engine, from the lease to the receipt."""
         attempt, ledger, at_place = self._attempt, self._ledger, name(place)
         engine = self._engine(role)
-        can = engine.capabilities.can
-        prompt = 0
-        if ledger.counts_prompts:
-            if not isinstance(engine, Tokenizes):
-                raise Unsupported(
-                    f"A budget of total tokens needs an engine that counts prompts, and {engine.capabilities.name} "
-                    "cannot. Limit completion tokens instead, for example -b 4k."
-                )
-            prompt = engine.count(prefix)
+        can, prices = engine.capabilities.can, engine.capabilities.prices
+        if ledger.counts_money and prices is None:
+            raise Unsupported(
+                f"A budget of dollars needs the prices of {engine.capabilities.name}. Write them in ponder.toml, or "
+                "limit completion tokens instead, for example -b 4k."
+            )
+        prompt = _read(engine, prefix) if ledger.counts_prompts else 0
         lease = await ledger.reserve(
             place,
             kind=(role, sampling.max_tokens, sampling.stop),
             most=sampling.max_tokens,
             prompt=prompt,
             whole="stoppable" not in can,
+            prices=prices,
         )
         if sampling.seed is None and "seed" in can:
             sampling = replace(sampling, seed=derive(attempt.seed, attempt.problem.id, place))
@@ -351,19 +350,21 @@ class Run:
                 raise OutOfBudget(f"The call at {at_place} was cut off: the run was ended ({self.ended}).")
         except BaseException as error:
             cancelled = call.cancelled_caught or not isinstance(error, Exception)
+            unseen = cancelled and "stoppable" not in can
             usage = Usage(
                 prompt=lease.prompt or _count(engine, prefix),
                 # What a cancelled call wrote unseen is not known: all it was allowed to is charged.
-                completion=lease.granted if cancelled and "stoppable" not in can else lease.used,
+                completion=lease.granted if unseen else lease.used,
                 calls=1,
                 seconds=anyio.current_time() - started,
+                estimated=unseen or not isinstance(engine, Tokenizes),
             )
             if isinstance(error, EngineError):
                 # What it says that it wrote unseen.
                 usage = replace(usage, completion=max(usage.completion, min(error.spent, lease.granted)))
                 if len(attempt.engines) > 1:
                     error.who = f"{engine.capabilities.name}, as {role}"
-            self._pay(lease, role, usage)
+            usage = self._pay(lease, role, usage)
             attempt.failed += not cancelled
             said = "cancelled" if cancelled else str(error) or type(error).__name__
             attempt.emit(e.Failed(at_place, parent, role, said, usage, cancelled))
@@ -376,16 +377,21 @@ class Run:
         )
         if segment.finish == "cancelled" or (segment.finish == "length" and lease.granted < asked):
             ledger.refuse(lease)
-        self._pay(lease, role, usage)
+        usage = self._pay(lease, role, usage)
         finish = "length" if segment.finish == "cancelled" else segment.finish
         segment = replace(segment, place=at_place, finish=finish)
         if attempt.watchers:
             attempt.emit(_extended(at_place, parent, written, role, segment, usage))
         return prefix + segment
 
-    def _pay(self, lease: Lease, role: str, usage: Usage) -> None:
+    def _pay(self, lease: Lease, role: str, usage: Usage) -> Usage:
+        """Settle, and say what was paid: the usage with its price."""
+        if lease.prices:
+            money = lease.prices.nanodollars(usage.prompt, usage.completion, usage.cached)
+            usage = replace(usage, nanodollars=money)
         self._ledger.settle(lease, usage)
         self._attempt.usage[role] = self._attempt.usage.get(role, Usage()) + usage
+        return usage
 
     @contextlib.contextmanager
     def _in_flight(self, call: anyio.CancelScope) -> Iterator[None]:
@@ -446,6 +452,23 @@ class Run:
             return choice
         answer = self._found(choice)
         return Choice(choice, answer, (Candidate(choice, answer),))
+
+
+def _read(engine: Engine, prefix: Prefix) -> int:
+    """Tokens of the prefix, or the most that they can be.
+
+    Raises:
+        Unsupported: the engine knows neither.
+
+    """
+    if isinstance(engine, Tokenizes):
+        return engine.count(prefix)
+    if isinstance(engine, BoundsPrompts):
+        return engine.count_at_most(prefix)
+    raise Unsupported(
+        f"A budget of total tokens or dollars needs an engine that counts prompts, and {engine.capabilities.name} "
+        "cannot. Limit completion tokens instead, for example -b 4k."
+    )
 
 
 def _count(engine: Engine, prefix: Prefix) -> int:

@@ -1,0 +1,1 @@
+"""Model servers with an OpenAI-compatible interface as engines."""
