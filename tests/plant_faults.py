@@ -99,7 +99,7 @@ FAULTS = [
     ),
     ledger(
         "calls in flight are not counted",
-        "limit - scope.spent.calls - scope._live < 1",
+        "limit - scope.spent.calls - scope._calls < 1",
         "limit - scope.spent.calls < 1",
     ),
     ledger(
@@ -115,7 +115,7 @@ FAULTS = [
     ledger("a later place overtakes", "                short.add(outcome)\n", ""),
     ledger(
         "lets in whoever asks",
-        "            if scope._live and free - scope._promised < expected:\n                return scope\n",
+        "            if ask.most and scope._live and free - scope._promised < expected:\n                return scope\n",
         "",
     ),
     ledger(
@@ -129,6 +129,21 @@ FAULTS = [
         "                pass\n",
     ),
     ledger("a closed scope still pays", "            self._closed = self._closed or why\n", ""),
+    ledger(
+        "what a scorer reads is not set aside",
+        "            scope._reserved_prompt += sign * lease.prompt\n",
+        "            scope._reserved_prompt += sign * lease.prompt * lease.calls\n",
+    ),
+    ledger(
+        "a scorer reads without looking at the limit",
+        "            if called or free < min(1, ask.most):\n",
+        "            if called or (ask.most and free < 1):\n",
+    ),
+    run(
+        "what a scorer reads is not paid for",
+        'self._pay(lease, "scorer", Usage(scorer=read,',
+        'self._pay(lease, "scorer", Usage(scorer=0,',
+    ),
     tasks(
         "results in order of completion",
         "    return [results[i] for i in range(len(jobs))]",

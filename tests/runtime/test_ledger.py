@@ -21,7 +21,8 @@ def lawful(ledger):
     if limit.total_tokens is not None:
         assert ledger._read() <= limit.total_tokens
     if limit.calls is not None:
-        assert ledger.spent.calls + ledger._live <= limit.calls
+        assert ledger.spent.calls + ledger._calls <= limit.calls
+    assert 0 <= ledger._calls <= ledger._live
     assert ledger._reserved >= 0
     assert ledger._promised >= 0
     assert ledger._live >= 0
@@ -226,7 +227,7 @@ async def test_closing_one_scope_leaves_the_others_open():
 
 calls = st.lists(
     st.tuples(
-        st.integers(1, 300),  # most
+        st.integers(0, 300),  # most; 0 reads only
         st.integers(0, 300),  # wants
         st.integers(0, 50),  # prompt
         st.booleans(),  # whole
@@ -261,13 +262,18 @@ def test_no_program_overruns_any_scope(a, b, c, program):
         for turn in range(wants):
             if turn < pauses:
                 await anyio.lowlevel.checkpoint()
+            if most == 0:
+                continue
             used += 1
             more = lease.use(1)
             for each in scopes:
                 lawful(each)
             if not more:
                 break
-        ledger.settle(lease, Usage(prompt=prompt, completion=used, calls=1))
+        if most == 0:  # a scorer reads
+            ledger.settle(lease, Usage(scorer=prompt))
+        else:
+            ledger.settle(lease, Usage(prompt=prompt, completion=used, calls=1))
         for each in scopes:
             lawful(each)
 
@@ -279,7 +285,9 @@ def test_no_program_overruns_any_scope(a, b, c, program):
 
     anyio.run(main)
     for ledger in scopes:
-        assert (ledger._live, ledger._reserved, ledger._reserved_prompt, ledger._promised) == (0, 0, 0, 0)
+        assert (ledger._live, ledger._calls, ledger._reserved, ledger._reserved_prompt, ledger._promised) == (
+            0,
+        ) * 5
     assert not root._root.waiting
 
 
@@ -300,3 +308,39 @@ async def test_many_tokens_at_once_are_set_aside_at_once():
     assert lease.use(200)
     assert lease.granted > 200
     lawful(ledger)
+
+
+@pytest.mark.anyio
+async def test_what_a_scorer_reads_counts_among_all_tokens_and_nowhere_else():
+    ledger = Ledger(Budget(tokens=10, calls=1, total_tokens=100))
+    read = await ledger.reserve((0,), kind="scorer", most=0, prompt=70)
+    assert (ledger.left.tokens, ledger.left.calls, ledger.left.total_tokens) == (10, 1, 30)
+    call = await ledger.reserve((2,), kind="k", most=10, prompt=20)
+    assert call.granted == 10
+    ledger.settle(read, Usage(scorer=50))
+    assert ledger.left.total_tokens == 20
+    ledger.settle(call, Usage(prompt=20, completion=10, calls=1))
+    last = await ledger.reserve(
+        (3,), kind="scorer", most=0, prompt=20
+    )  # calls and completion tokens are spent
+    ledger.settle(last, Usage(scorer=20))
+    assert ledger.left.total_tokens == 0
+    with pytest.raises(OutOfBudget, match="100 tokens in all"):
+        await ledger.reserve((4,), kind="scorer", most=0, prompt=1)
+
+
+@pytest.mark.anyio
+async def test_a_scorer_waits_for_what_a_call_in_flight_may_give_back():
+    ledger = Ledger(Budget(total_tokens=100))
+    call = await ledger.reserve((0,), kind="k", most=64, prompt=10)
+    granted = []
+
+    async def read():
+        granted.append(await ledger.reserve((1,), kind="scorer", most=0, prompt=50))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        assert not granted
+        ledger.settle(call, Usage(prompt=10, completion=40, calls=1))
+    assert granted[0].prompt == 50

@@ -378,6 +378,64 @@ def test_a_scorer_pays_from_the_same_budget_with_its_own_model():
     assert next(e for e in events if e.kind == "scored").values == (0.5,)
 
 
+class Reader:
+    """A reward model that reads ten tokens of each path, for a second."""
+
+    name, needs = "reader", frozenset()
+
+    def __init__(self, said=None, error=None):
+        self.said, self.error, self.read = said, error, 0
+
+    async def score(self, problem, paths, run):
+        async with run.charge(10 * len(paths)) as bill:
+            self.read += 10 * len(paths)
+            await trio.sleep(1)
+            if self.error:
+                raise self.error
+            if self.said is not None:
+                bill.tokens = self.said
+            return [Score(0.5)] * len(paths)
+
+
+def scored_by(reader, n=3, budget=None, **more):
+    async def plan(problem, run):
+        paths = await run.sample(ask(problem), n)
+        run.propose(paths[0])
+        await run.each(lambda path: run.score([path], by=reader), paths)
+        return paths[-1]
+
+    return run(plan, Scripted.solver(1.0), budget, **more)
+
+
+def test_what_a_scorer_reads_is_a_number_of_its_own():
+    result, _ = scored_by(Reader())
+    assert (result.usage.scorer, result.roles["scorer"].scorer) == (30, 30)
+    assert result.usage == result.roles["solver"] + result.roles["scorer"]
+    assert result.usage.calls == 3, "to read is no call to an engine"
+    assert scored_by(Reader(said=4))[0].usage.scorer == 12, "a server may say that it was less"
+    assert scored_by(Reader(said=400))[0].usage.scorer == 30, "but never more than was set aside"
+
+
+def test_no_scorer_reads_what_the_budget_of_all_tokens_has_no_room_for():
+    whole = scored_by(Reader())[0].usage.total
+    for total in range(whole - 31, whole + 1):
+        reader = Reader()
+        result, _ = scored_by(reader, budget=f"total={total}")
+        assert result.usage.total <= total
+        assert result.usage.scorer == reader.read
+        assert (result.stop == "finished") == (total == whole)
+        assert result.answer == "42"
+
+
+def test_a_scorer_that_fails_or_is_cut_off_is_paid_for():
+    result, _ = scored_by(Reader(error=EngineError("The server hung up.")), n=1)
+    assert (result.usage.scorer, result.stop, result.answer) == (10, "degraded", "42")
+    result, _ = scored_by(Reader(), budget="500ms")
+    assert (result.usage.scorer, result.stop, result.answer) == (30, "deadline", "42")
+    with pytest.raises(UsageError, match="-10 tokens"):
+        run(lambda problem, run: run.charge(-10).__aenter__())
+
+
 @pytest.mark.parametrize("values", [(), (1.0, 2.0), (float("nan"),)])
 def test_a_scorer_that_pairs_wrongly_is_an_error(values):
     async def plan(problem, run):

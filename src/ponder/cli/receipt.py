@@ -27,6 +27,7 @@ def show(result: Result, elapsed: float, *, quiet: bool) -> None:
         about = "about " if usage.estimated else ""  # a server did not count, or a call was cut off unseen
         notes = (
             f"{about}{usage.completion:,} completion + {usage.prompt:,} prompt tokens ({usage.cached:,} cached)",
+            f"{usage.scorer:,} scorer tokens" if usage.scorer else "",
             f"${usage.dollars:.6f}" if usage.nanodollars else "",
             f"{_many(usage.calls, 'call')}, {elapsed:.1f} s",
             ended.get(result.stop, ""),
@@ -34,7 +35,8 @@ def show(result: Result, elapsed: float, *, quiet: bool) -> None:
             f"ponder view {result.trace}" if result.trace else "",
         )
         say(" · ".join(filter(None, notes)))
-        if len(roles := result.roles or {}) > 1:
+        roles = {role: part for role, part in (result.roles or {}).items() if part.calls}
+        if len(roles) > 1:
             say(" · ".join(f"{role} {_told(part)}" for role, part in roles.items()))
 
 

@@ -269,9 +269,10 @@ def _ending(attempt: Any) -> Text:
         return Text(f"{attempt.status}: no end was recorded", style="yellow")
     usage = attempt.usage
     answer = "no answer" if attempt.answer is None else f"answer {one_line(attempt.answer)}"
+    scorer = f"{usage.scorer:,} scorer tokens · " if usage.scorer else ""
     return Text(
         f"{answer} · {attempt.stop} · {usage.completion:,} completion + {usage.prompt:,} prompt tokens "
-        f"({usage.cached:,} cached) · {usage.calls} calls",
+        f"({usage.cached:,} cached) · {scorer}{usage.calls} calls",
         style="bold",
     )
 

@@ -187,6 +187,14 @@ class Usage:
 NANO = 1_000_000_000
 """Nanodollars in a dollar."""
 
+
+@dataclass(slots=True)
+class Bill:
+    """What a scorer reads: the `tokens` that were set aside for it, until it says that they were fewer."""
+
+    tokens: int
+
+
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 _SECONDS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600}
 _NUMBER = r"(\d+(?:\.\d+)?)"

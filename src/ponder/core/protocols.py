@@ -22,8 +22,9 @@ from typing import (
 if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
-    from ponder.core.calls import Budget, Prices, Sampling, Usage
+    from ponder.core.calls import Bill, Budget, Prices, Sampling, Usage
     from ponder.core.prefix import Prefix, Prompt, Segment
     from ponder.core.problem import Kind, Problem
 
@@ -252,6 +253,17 @@ class Run(Protocol):
         """One value per path, in the given order; higher is better.
 
         `how` makes the value of those of the steps, where the scorer has them; else the scorer's own value counts.
+        """
+        ...
+
+    def charge(self, tokens: int) -> AbstractAsyncContextManager[Bill]:
+        """Tokens that a scorer reads, set aside before it reads them; what it does with them stands inside.
+
+        They are paid for however that ends, in full if the bill is not corrected. They are no call to an engine.
+
+        Raises:
+            OutOfBudget: the budget of total tokens has no room for them.
+
         """
         ...
 

@@ -31,7 +31,10 @@ large enough that renewing costs nothing beside a decode step."""
 
 @dataclass(slots=True)
 class Lease:
-    """The right of one call to sample `granted` tokens, renewed slice by slice up to `most`."""
+    """The right of one call to sample `granted` tokens, renewed slice by slice up to `most`.
+
+    `prompt` tokens may be read. One that samples nothing is a scorer's, and no call to an engine.
+    """
 
     ledger: Ledger
     kind: Hashable
@@ -43,6 +46,11 @@ class Lease:
     used: int = 0
     refused: bool = False
     settled: bool = False
+
+    @property
+    def calls(self) -> int:
+        """Calls to an engine."""
+        return int(self.most > 0)
 
     @property
     def promise(self) -> int:
@@ -110,6 +118,7 @@ class Ledger:
         self._reserved_prompt = 0
         self._reserved_money = 0  # nanodollars
         self._live = 0  # leases held here and in scopes inside
+        self._calls = 0  # those of them that are calls to an engine
         self._promised = 0
         self._root: _Root = parent._root if parent else _Root()
         self._started: float | None = None
@@ -130,7 +139,8 @@ class Ledger:
     ) -> Lease:
         """Set aside the first slice for a call, or all of it where the engine cannot be stopped (`whole`).
 
-        Where dollars are limited (`counts_money`), `prices` must be those of the call.
+        A scorer that only reads asks for a `most` of 0, and for what it reads as its `prompt`. Where dollars are
+        limited (`counts_money`), `prices` must be those of the call.
 
         Raises:
             OutOfBudget: nothing is left and no call in flight can give anything back.
@@ -176,6 +186,7 @@ class Ledger:
             for scope in self._scopes():
                 scope.spent += usage
                 scope._live -= 1
+                scope._calls -= lease.calls
             if usage.completion:
                 calls, tokens = self._root.lengths.get(lease.kind, (0, 0))
                 self._root.lengths[lease.kind] = (calls + 1, tokens + usage.completion)
@@ -204,7 +215,7 @@ class Ledger:
         limits = [(s.limit, s) for s in scopes]
         tokens = [b.tokens - s.spent.completion - s._reserved for b, s in limits if b.tokens is not None]
         total = [b.total_tokens - s._read() for b, s in limits if b.total_tokens is not None]
-        calls = [b.calls - s.spent.calls - s._live for b, s in limits if b.calls is not None]
+        calls = [b.calls - s.spent.calls - s._calls for b, s in limits if b.calls is not None]
         money = [s._money() for b, s in limits if b.dollars is not None]
         seconds = [
             b.seconds - (now - s._started)
@@ -291,15 +302,16 @@ class Ledger:
         for scope in ask.ledger._scopes():
             free = scope._free(ask.prompt, ask.prices)
             limit = scope.limit.calls
-            if free < 1 or (limit is not None and limit - scope.spent.calls - scope._live < 1):
+            called = ask.most and limit is not None and limit - scope.spent.calls - scope._calls < 1
+            if called or free < min(1, ask.most):
                 if scope._live:
                     return scope
                 scope._refused = True
                 return OutOfBudget(
                     f"The budget of {scope.limit} is spent: {scope.spent.completion} completion tokens, "
-                    f"{scope.spent.calls} calls. Give more with -b."
+                    f"{scope.spent.total} tokens in all, {scope.spent.calls} calls. Give more with -b."
                 )
-            if scope._live and free - scope._promised < expected:
+            if ask.most and scope._live and free - scope._promised < expected:
                 return scope
             room = min(room, free)
         first = min(ask.most, room) if ask.whole else min(SLICE, ask.most, room)
@@ -307,6 +319,7 @@ class Ledger:
         lease = Lease(ask.ledger, ask.kind, ask.prompt, most, expected, first, ask.prices)
         for scope in ask.ledger._scopes():
             scope._live += 1
+            scope._calls += lease.calls
         ask.ledger._add(lease, +1)
         return lease
 

@@ -15,7 +15,7 @@ import anyio.from_thread
 import anyio.lowlevel
 
 from ponder.core import events as e
-from ponder.core.calls import Budget, Sampling, Usage
+from ponder.core.calls import Bill, Budget, Sampling, Usage
 from ponder.core.errors import (
     AllFailed,
     EngineError,
@@ -35,7 +35,7 @@ from ponder.thinking import answers
 from ponder.thinking.aggregation import aggregate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from anyio.lowlevel import EventLoopToken
 
@@ -208,6 +208,21 @@ class Run:
             )
         self._attempt.emit(e.Scored(name(place), scorer.name, tuple(p.place for p in paths), tuple(values)))
         return values
+
+    @contextlib.asynccontextmanager
+    async def charge(self, tokens: int) -> AsyncIterator[Bill]:
+        if tokens < 0:
+            raise UsageError(f"A scorer cannot read {tokens} tokens.")
+        lease = await self._ledger.reserve(here().next(), kind="scorer", most=0, prompt=tokens)
+        bill, call, started = Bill(tokens), anyio.CancelScope(), anyio.current_time()
+        try:
+            with call, self._in_flight(call):
+                yield bill
+            if call.cancelled_caught:
+                raise OutOfBudget(f"The scorer was cut off: the run was ended ({self.ended}).")
+        finally:
+            read = min(tokens, max(0, bill.tokens))  # no more than was granted, whatever a server says
+            self._pay(lease, "scorer", Usage(scorer=read, seconds=anyio.current_time() - started))
 
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
         found = [self._found(path) for path in paths]

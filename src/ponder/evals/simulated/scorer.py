@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import re
 from statistics import NormalDist
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from ponder.core.calls import Usage
-from ponder.core.errors import OutOfBudget, UsageError
+from ponder.core.errors import UsageError
 from ponder.core.protocols import Score
 from ponder.evals.simulated import tokens
 from ponder.evals.simulated.puzzle import find, uniforms
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from ponder.core.problem import Problem
     from ponder.core.protocols import Ability, Run
     from ponder.evals.simulated.puzzle import Puzzle
-    from ponder.runtime.ledger import Ledger
 
 _NORMAL: Final = NormalDist()
 _STATED: Final = re.compile(
@@ -65,9 +63,9 @@ class SimulatedScorer:
     async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:
         asked = len(tokens.split(problem.question))
         texts = [path.text for path in paths]
-        _charge(run, sum(asked + len(tokens.split(text)) for text in texts))
         puzzle = find(problem.question)
-        return [self.value(puzzle, text) for text in texts]
+        async with run.charge(sum(asked + len(tokens.split(text)) for text in texts)):
+            return [self.value(puzzle, text) for text in texts]
 
     def value(self, puzzle: Puzzle | None, text: str) -> Score:
         """The score of a text that attempts a problem; None is a problem of no simulated world."""
@@ -106,16 +104,3 @@ def _stated(puzzle: Puzzle, text: str) -> Iterator[tuple[int, int]]:
         step = min(step + (stated["step"] is not None), puzzle.steps)
         right = puzzle.values[-1 if stated["answer"] else step]
         yield stated.end(), int(stated["step"] or stated["again"] or stated["answer"]) - right
-
-
-def _charge(run: Run, read: int) -> None:
-    """Pay for tokens that were read; raises OutOfBudget where the budget of total tokens has no room for them."""
-    left = run.budget.left.total_tokens
-    if left is not None and left < read:
-        raise OutOfBudget(
-            f"The scorer would read {read} tokens, and the budget has {left} left. Give more with -b."
-        )
-    scope: Ledger | None = cast("Ledger", run.budget)
-    while scope is not None:
-        scope.spent += Usage(scorer=read)
-        scope = scope.parent
