@@ -48,7 +48,7 @@ def explain(cls: type[Strategy]) -> dict[str, Any]:
         "summary": _summary(about),
         "cost": about.cost,
         "needs": sorted(about.needs),
-        "roles": list(about.roles),
+        "roles": list(about().roles),
         "parameters": [{"name": n, "type": t, "default": d} for n, t, d in parameters(cls)],
     }
 

@@ -228,13 +228,14 @@ class Run(Protocol):
         n: int = 1,
         *,
         until: Callable[[Sequence[Candidate]], bool] | None = None,
-        role: str = "solver",
+        role: str | Sequence[str] = "solver",
         **sampling: Any,
     ) -> list[Prefix]:
         """`n` exchangeable continuations (of each prefix), in order of index; as many as the budget pays for.
 
         `until` is asked with the candidates so far, in order of index, whatever the order in which they end;
-        once it says yes, the rest are cancelled and only those it saw are returned.
+        once it says yes, the rest are cancelled and only those it saw are returned. Of several roles each sample has
+        its own: they take turns.
 
         Raises:
             OutOfBudget: not one could be paid for.

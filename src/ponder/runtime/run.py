@@ -130,12 +130,13 @@ class Run:
         n: int = 1,
         *,
         until: Callable[[Sequence[Candidate]], bool] | None = None,
-        role: str = "solver",
+        role: str | Sequence[str] = "solver",
         **sampling: Any,
     ) -> list[Prefix]:
         if n < 1:
             raise UsageError(f"sample needs n of at least 1, not {n}.")
         how = _sampling(sampling)
+        parts = [role] if isinstance(role, str) else list(role)
         place = here().next()
         prefixes = [prefix] if isinstance(prefix, Prefix) else list(prefix)
         starts = [p for p in prefixes for _ in range(n)]
@@ -153,7 +154,9 @@ class Run:
             nonlocal asked, asking
             try:
                 if i not in drawn:
-                    drawn[i] = await self._draw((*place, i), starts[i], role, how, visible=False)
+                    drawn[i] = await self._draw(
+                        (*place, i), starts[i], parts[i % len(parts)], how, visible=False
+                    )
             except (EngineError, OutOfBudget) as error:
                 drawn[i] = error
             # In order of index, not of time: the first to end are the shortest, and a vote among those is biased.

@@ -12,12 +12,20 @@ from ponder.strategies.mcts import MCTS
 from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.tree_of_thoughts import TreeOfThoughts
+from ponder.strategies.feedback_edit import FeedbackEdit
+from ponder.strategies.mixture_of_agents import MixtureOfAgents
+from ponder.strategies.revisions import Revisions
+from ponder.strategies.self_backtracking import SelfBacktracking
+from ponder.strategies.self_consistency import SelfConsistency
+from ponder.strategies.self_refine import SelfRefine
+from ponder.strategies.tpo import TPO
 from ponder.strategies.zero_shot_cot import ZeroShotCoT
 
 __all__ = [
     "ALIASES",
     "CATALOGUE",
     "MCTS",
+    "TPO",
     "AdaptiveConsistency",
     "BeamSearch",
     "BestOfN",
@@ -25,9 +33,13 @@ __all__ = [
     "ChainOfThought",
     "Direct",
     "EarlyStopping",
+    "FeedbackEdit",
+    "MixtureOfAgents",
+    "Revisions",
     "SelfBacktracking",
     "SelfConsistency",
     "TreeOfThoughts",
+    "SelfRefine",
     "ZeroShotCoT",
     "method",
     "parameters",

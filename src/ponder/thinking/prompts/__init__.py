@@ -9,6 +9,16 @@ from ponder.thinking.prompts.thoughts import (
     read_vote,
     value_thought,
     vote_thoughts,
+from ponder.thinking.prompts.critique import (
+    edit,
+    feedback_on,
+    refine,
+    revise,
+    self_feedback,
+    synthesise,
+    textual_gradient,
+    textual_loss,
+    textual_update,
 )
 
 __all__ = [
@@ -24,4 +34,14 @@ __all__ = [
     "so_the_answer",
     "value_thought",
     "vote_thoughts",
+    "edit",
+    "feedback_on",
+    "refine",
+    "revise",
+    "self_feedback",
+    "so_the_answer",
+    "synthesise",
+    "textual_gradient",
+    "textual_loss",
+    "textual_update",
 ]
