@@ -26,6 +26,11 @@ def script(prefix):
     asked = prefix.prompt.messages[-1].text
     if "sure, likely or impossible" in asked:
         return {"sure": 0.5, "likely": 0.4, "impossible": 0.1}
+    if "between <IMPROVED_VARIABLE>" in asked:
+        said = {
+            f"<IMPROVED_VARIABLE>The answer is {n}.</IMPROVED_VARIABLE>": p for n, p in ((41, 0.2), (42, 0.6))
+        }
+        return said | {"Here it is: the answer is 42.": 0.2}
     if prefix.text.endswith("answer (arabic numerals) is"):
         return {" 42.": 0.7, " 41.": 0.3}
     return {f"Let me think.\n\nThe answer is {n}.": p for n, p in ((41, 0.15), (42, 0.7), (43, 0.15))}

@@ -123,6 +123,7 @@ def solve(
     Examples:
       ponder solve "What is 17 + 48 - 29?"
       ponder solve "What is 17 + 48 - 29?" -s self-consistency:n=32 -b 8k,60s --json
+      ponder solve "What is 17 + 48 - 29?" -s feedback-edit -m solver=A -m feedback=B -m edit=C
       echo "Is 91 prime?" | ponder solve - -s adaptive-consistency --kind yesno
     """
     from ponder.core.calls import Budget

@@ -103,6 +103,7 @@ class Run:
         self._first: Choice | None = None  # the first answer that was read
         self._recorded: frozenset[Ability] = outer._recorded if outer else frozenset()
         self._home: tuple[EventLoopToken | None, int] = (None, 0)  # where it runs
+        self._writers = outer._writers if outer else frozenset({"solver"})  # roles that it is recorded of
         self.proposal: Choice | None = None
         self.ended: Stop | None = None
 
@@ -276,6 +277,7 @@ class Run:
         ends = self._ledger.start(anyio.current_time())
         self._recorded |= recorded(strategy, self._attempt.scorers)
         self._home = anyio.lowlevel.current_token(), threading.get_ident()
+        self._writers |= frozenset(getattr(strategy, "roles", ()))
 
         async def solve() -> Choice:
             with at(place):
@@ -343,7 +345,7 @@ class Run:
         )
         if sampling.seed is None and "seed" in can:
             sampling = replace(sampling, seed=derive(attempt.seed, attempt.problem.id, place))
-        if role == "solver":
+        if role in self._writers:
             sampling = _recording(sampling, self._recorded & can)
         asked = sampling.max_tokens
         if "stoppable" not in can:

@@ -12,7 +12,7 @@ from ponder.thinking.votes import majority, select
 if TYPE_CHECKING:
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Candidate, Choice, Run
+    from ponder.core.protocols import Ability, Candidate, Choice, Run, Scorer
 
 
 @method
@@ -36,7 +36,7 @@ class FeedbackEdit:
     k: Count = 2
     f: Count = 4
     n: Count = 2
-    scorer: str = "mean-logprob"
+    scorer: Scorer | str = "mean-logprob"
     temperature: Temperature = 0.7
     shots: Natural = SHOTS
     max_tokens: Count = 512

@@ -13,7 +13,7 @@ from ponder.thinking.votes import majority, select
 if TYPE_CHECKING:
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Candidate, Choice, Run
+    from ponder.core.protocols import Ability, Candidate, Choice, Run, Scorer
 
 MEMORY = 4
 """Attempts that the next one sees, the last ones (2408.03314, section 6.1)."""
@@ -39,7 +39,7 @@ class Revisions:
 
     n: Count = 16
     ratio: Annotated[float, Range(1e-6)] = 1.0
-    scorer: str | None = None
+    scorer: Scorer | str | None = None
     temperature: Temperature = 0.8
     shots: Natural = SHOTS
     max_tokens: Count = 512

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Choice, Run
+    from ponder.core.protocols import Ability, Choice, Run, Scorer
 
 
 @method
@@ -41,7 +41,7 @@ class TPO:
 
     n: Count = 5
     d: Natural = 2
-    scorer: str = "mean-logprob"
+    scorer: Scorer | str = "mean-logprob"
     revision: bool = False
     temperature: Temperature = 0.7
     top_p: Probability = 0.95
