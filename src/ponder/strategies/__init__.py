@@ -8,17 +8,15 @@ from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
 from ponder.strategies.direct import Direct
 from ponder.strategies.early_stopping import EarlyStopping
-from ponder.strategies.mcts import MCTS
-from ponder.strategies.self_backtracking import SelfBacktracking
-from ponder.strategies.self_consistency import SelfConsistency
-from ponder.strategies.tree_of_thoughts import TreeOfThoughts
 from ponder.strategies.feedback_edit import FeedbackEdit
+from ponder.strategies.mcts import MCTS
 from ponder.strategies.mixture_of_agents import MixtureOfAgents
 from ponder.strategies.revisions import Revisions
 from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.self_refine import SelfRefine
 from ponder.strategies.tpo import TPO
+from ponder.strategies.tree_of_thoughts import TreeOfThoughts
 from ponder.strategies.zero_shot_cot import ZeroShotCoT
 
 __all__ = [
@@ -38,8 +36,8 @@ __all__ = [
     "Revisions",
     "SelfBacktracking",
     "SelfConsistency",
-    "TreeOfThoughts",
     "SelfRefine",
+    "TreeOfThoughts",
     "ZeroShotCoT",
     "method",
     "parameters",
