@@ -1,14 +1,6 @@
 """The only place that knows wording: one file for each way of asking. Strategies never spell a prompt."""
 
 from ponder.thinking.prompts.asking import LETS_THINK, SHOTS, Style, ask, so_the_answer
-from ponder.thinking.prompts.fences import fenced
-from ponder.thinking.prompts.thoughts import (
-    propose_thoughts,
-    read_thoughts,
-    read_value,
-    read_vote,
-    value_thought,
-    vote_thoughts,
 from ponder.thinking.prompts.critique import (
     edit,
     feedback_on,
@@ -20,22 +12,28 @@ from ponder.thinking.prompts.critique import (
     textual_loss,
     textual_update,
 )
+from ponder.thinking.prompts.fences import fenced
+from ponder.thinking.prompts.thoughts import (
+    propose_thoughts,
+    read_thoughts,
+    read_value,
+    read_vote,
+    value_thought,
+    vote_thoughts,
+)
 
 __all__ = [
     "LETS_THINK",
     "SHOTS",
     "Style",
     "ask",
+    "edit",
+    "feedback_on",
     "fenced",
     "propose_thoughts",
     "read_thoughts",
     "read_value",
     "read_vote",
-    "so_the_answer",
-    "value_thought",
-    "vote_thoughts",
-    "edit",
-    "feedback_on",
     "refine",
     "revise",
     "self_feedback",
@@ -44,4 +42,6 @@ __all__ = [
     "textual_gradient",
     "textual_loss",
     "textual_update",
+    "value_thought",
+    "vote_thoughts",
 ]
