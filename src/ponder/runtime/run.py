@@ -103,7 +103,7 @@ class Run:
         self._first: Choice | None = None  # the first answer that was read
         self._recorded: frozenset[Ability] = outer._recorded if outer else frozenset()
         self._home: tuple[EventLoopToken | None, int] = (None, 0)  # where it runs
-        self._writers = outer._writers if outer else frozenset({"solver"})  # roles that it is recorded of
+        self._writers: frozenset[str] = outer._writers if outer else frozenset({"solver"})  # of whom
         self.proposal: Choice | None = None
         self.ended: Stop | None = None
 
