@@ -12,6 +12,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from ponder.core.errors import UnknownName
+from ponder.evals.countdown import GRADER as LINES
+from ponder.evals.countdown import Verifier
 from ponder.evals.graders.scoring import LIMIT, Scorers
 from ponder.evals.tasks.gym import GRADER
 from ponder.thinking.answers import find, outline
@@ -67,8 +69,10 @@ class Graders:
             UsageError: the item was made by a package that is missing here, or by another version of it.
 
         """
+        if item.grader == LINES:
+            return await Verifier().grade(item, answer)
         if item.grader != GRADER and item.grader not in EQUAL:
-            raise UnknownName("grader", item.grader, [*EQUAL, GRADER])
+            raise UnknownName("grader", item.grader, [*EQUAL, GRADER, LINES])
         if item.gold is None:
             return None
         try:

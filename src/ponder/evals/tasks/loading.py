@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ponder.core.errors import UsageError
-from ponder.evals.tasks import files, gym, hub, lm_eval, suites
+from ponder.evals.countdown import GRADER as LINES
+from ponder.evals.tasks import countdown_lines, files, gym, hub, lm_eval, suites
 from ponder.evals.tasks.loaded import Tasks, portion
 from ponder.evals.tasks.rows import OPTIONS, to_items
 from ponder.evals.tasks.spec import read
@@ -32,7 +33,8 @@ def load(spec: str = DEFAULT, *, limit: int | None = None, seed: int = 0, offset
             * `hf:owner/name`, with `config=`, `split=`, `revision=` and the options of a file; or one of the short
               names in `hub.KNOWN`: gsm8k, math-500, aime24, aime25, gpqa-diamond;
             * a path to a task of lm-eval: `mine.yaml`;
-            * a suite: `sys2bench`.
+            * a suite: `sys2bench`;
+            * `countdown-lines`: Countdown as self-backtracking writes it, see `ponder.evals.countdown`.
         limit: how many items at most; None is all of a file, and 100 of what is generated.
         seed: of what is generated, and of the order of shuffled choices. Files ignore it.
         offset: how many items to leave out at the start.
@@ -54,6 +56,8 @@ def load(spec: str = DEFAULT, *, limit: int | None = None, seed: int = 0, offset
         return lm_eval.load(parsed, limit, offset)
     if parsed.name.startswith("hf:") or parsed.name in hub.KNOWN:
         return hub.load(parsed, limit, seed, offset)
+    if parsed.name == LINES:
+        return countdown_lines.load(parsed, limit, seed, offset)
     if parsed.name in suites.SUITES:
         return suites.load(parsed, limit, seed, offset)
     if Path(parsed.name).exists() or "/" in parsed.name:
@@ -61,7 +65,7 @@ def load(spec: str = DEFAULT, *, limit: int | None = None, seed: int = 0, offset
             f"{parsed.name} is no task that can be read. Give a file that ends in "
             f"{', '.join(sorted(files.SUFFIXES))} or .yaml, or hf:owner/name for a data set of the hub."
         )
-    return gym.load(parsed, limit, seed, offset, [*hub.KNOWN, *suites.SUITES])
+    return gym.load(parsed, limit, seed, offset, [*hub.KNOWN, *suites.SUITES, LINES])
 
 
 def _file(spec: Spec, limit: int | None, offset: int) -> Tasks:
