@@ -1,5 +1,6 @@
 """What several tests share: runs on the scripted engine, on trio's virtual clock."""
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -108,6 +109,11 @@ def searched(strategy, script, value, budget=None, seed=0, **options):
         strategy = f"{strategy}{',' if ':' in strategy else ':'}scorer=judge"
     result, events = virtual(partial(attempt, scorers=scorers, seed=seed), strategy, engine, budget)
     return result, events, engine
+
+
+def close(share, expected, runs):
+    """Within 3.5 standard errors; the seeds are fixed, so this either always holds or never."""
+    return abs(share - expected) <= 3.5 * math.sqrt(max(expected * (1 - expected), 1e-9) / runs) + 1e-9
 
 
 def nodes(events: Sequence[Event]):

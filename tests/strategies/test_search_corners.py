@@ -5,12 +5,15 @@ import math
 import pytest
 from support import Judge, attempt, searched, virtual
 
-from ponder import EngineError, Unsupported
+from ponder import AllFailed, EngineError, Unsupported
 from ponder.engines.scripted import Scripted
+from ponder.runtime.tree import grow
 from ponder.strategies import BeamSearch, BestOfN
 from ponder.thinking.steps import split
 
 TWO = {"First.\n\nThe answer is 42.": 0.5, "Second.\n\nThe answer is 41.": 0.5}
+STEPWISE = ("beam-search", "lookahead", "dvts", "rebase", "particle-filtering", "particle-gibbs")
+every_search = pytest.mark.parametrize("name", STEPWISE)
 CONVENTIONS = ("paper", "search-and-learn", "compute-optimal-tts")
 
 
@@ -45,12 +48,13 @@ def test_a_trailing_delimiter_makes_no_empty_last_step():
     assert {steps[-1] for steps in asked} == {"First.", "Second.", "The answer is 41."}
 
 
-def test_a_step_that_a_limit_cut_off_is_gone_on_with():
+@every_search
+def test_a_step_that_a_limit_cut_off_is_gone_on_with(name):
     """vLLM tells no end of text from a limit of tokens, and a reference takes both for finished."""
     text = "one two three four five six seven eight.\n\nThe answer is 42."
-    result, events, _ = searched("beam-search:n=1,width=1,step_tokens=4", {text: 1}, right)
+    result, events, _ = searched(f"{name}:n=1,step_tokens=4", {text: 1}, right)
     assert result.answer == "42"
-    assert "".join(segments(events)) == text
+    assert result.choice.path.text == text
     assert {e.finish for e in events if e.kind == "extended"} == {"length", "stop", "eos"}
 
 
@@ -71,6 +75,22 @@ def test_no_finished_beam_after_the_last_round_is_no_crash(convention):
     assert result.choice.path.text.startswith("Step 0.")
 
 
+@every_search
+def test_no_finished_path_of_any_search_is_no_crash(name):
+    script = {"".join(f"Step {i}.\n\n" for i in range(200)): 1}
+    result, _, _ = searched(f"{name}:n=4,depth=2,max_tokens=20", script, right)
+    assert (result.answer, result.stop) == (None, "finished")
+
+
+@every_search
+def test_a_path_that_is_not_over_has_the_answer_that_it_declares(name):
+    script = {"So 7 * 6 is 42.\n\nThe answer is 42.\n\n" + "And so on.\n\n" * 99: 1}
+    result, _, _ = searched(f"{name}:n=4,max_tokens=40", script, right)
+    assert result.answer == "42"
+    script = {"So 7 * 6 is 42.\n\n" + "And so on 5.\n\n" * 99: 1}
+    assert searched(f"{name}:n=4,max_tokens=40", script, right)[0].answer is None
+
+
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_the_last_round_may_write_to_the_end(convention):
     script = {"a.\n\nb.\n\nc.\n\nThe answer is 42.": 1}
@@ -79,13 +99,14 @@ def test_the_last_round_may_write_to_the_end(convention):
     assert segments(events)[-1] == "b.\n\nc.\n\nThe answer is 42."
 
 
-def test_an_empty_continuation_ends_a_path():
+@every_search
+def test_an_empty_continuation_ends_a_path(name):
     def script(prefix):
         return {"": 1} if prefix.text else {"The answer is 42.\n\n": 1}
 
-    result, _, engine = searched("beam-search:n=2,width=1", script, right)
+    result, _, engine = searched(f"{name}:n=2", script, right)
     assert result.answer == "42"
-    assert engine.calls <= 4
+    assert engine.calls <= 6
 
 
 def test_a_blank_step_ends_a_path_too():
@@ -167,23 +188,29 @@ def _with(strategy, engine, scorer):
     return job
 
 
-def test_a_score_that_is_no_number_is_an_error_or_the_best_so_far():
+@every_search
+def test_a_score_that_is_no_number_is_an_error(name):
     with pytest.raises(EngineError, match="not a number"):
-        searched("beam-search:n=2", TWO, lambda _: math.nan)
+        searched(f"{name}:n=2", TWO, lambda _: math.nan)
+
+
+def test_or_the_best_so_far():
     result, _, _ = searched("best-of-n:n=2", {"The answer is 42.": 1}, lambda _: math.nan)
     assert (result.answer, result.stop) == ("42", "degraded")
 
 
-def test_an_engine_that_cannot_continue_says_so_before_the_first_token():
+@every_search
+def test_an_engine_that_cannot_continue_says_so_before_the_first_token(name):
     engine = Scripted(TWO, without={"continue"})
-    with pytest.raises(Unsupported, match="beam-search needs an engine that can continue a partial answer"):
-        searched("beam-search", engine, right)
+    with pytest.raises(Unsupported, match=f"{name} needs an engine that can continue a partial answer"):
+        searched(name, engine, right)
     assert engine.calls == 0
 
 
+@every_search
 @pytest.mark.parametrize("budget", ["0", "1"])
-def test_a_budget_of_nothing_or_of_one_token_is_a_result(budget):
-    result, _, engine = searched("beam-search:n=8", TWO, right, budget)
+def test_a_budget_of_nothing_or_of_one_token_is_a_result(name, budget):
+    result, _, engine = searched(f"{name}:n=8", TWO, right, budget)
     assert (result.answer, result.stop) == (None, "budget")
     assert engine.completion_tokens == int(budget)
 
@@ -192,3 +219,40 @@ def test_a_budget_that_ends_in_the_middle_gives_the_best_so_far():
     script = {"The answer is 42.": 0.5, "Long.\n\nway.\n\nto.\n\ngo.\n\nThe answer is 41.": 0.5}
     result, _, _ = searched("beam-search:n=8,width=2", script, lambda t: 0.5 + 0.4 * ("Long" in t), "70")
     assert (result.answer, result.stop) == ("42", "budget")
+
+
+@every_search
+def test_one_place_is_enough(name):
+    result, _, _ = searched(f"{name}:n=1", {"Step.\n\nThe answer is 42.": 1}, right)
+    assert result.answer == "42"
+
+
+@every_search
+def test_when_all_fail_the_best_so_far_stands_or_the_error_says_so(name):
+    class Broken:
+        def __init__(self, after):
+            self.engine, self.after = Scripted({"Step.\n\nThe answer is 42.": 1}), after
+
+        @property
+        def capabilities(self):
+            return self.engine.capabilities
+
+        async def extend(self, prefix, sampling, watch=None):
+            if self.engine.calls >= self.after:
+                raise EngineError("The server is gone.")
+            return await self.engine.extend(prefix, sampling, watch)
+
+    with pytest.raises((AllFailed, EngineError), match="The server is gone"):
+        searched(f"{name}:n=2", Broken(0), right)
+    rolled = 2 if name == "lookahead" else 0  # a first step is worth something only where its roll-out ends
+    result, _, _ = searched(f"{name}:n=2", Broken(2 + rolled), right)
+    assert (result.answer, result.stop) == (None, "degraded")
+
+
+def test_a_pruned_branch_can_be_told_from_the_tree():
+    """Its leaf was scored and never extended, while others of its round were; no event of its own is needed."""
+    _, events, _ = searched("beam-search:n=8,width=8", TWO, right)
+    tree = grow(events)
+    first = [tree.nodes[place] for place in tree.roots]
+    assert {node.text for node in first if node.children} == {"First.\n\n"}
+    assert {dict(node.scores)["judge"] for node in first if not node.children} == {0.1, 0.9}

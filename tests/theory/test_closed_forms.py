@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 import trio
-from support import Keys
+from support import Keys, close
 
 from ponder import Candidate, Prefix, Problem, Prompt, Score
 from ponder.engines.scripted import Scripted
@@ -35,11 +35,6 @@ def outcomes(strategy, p, runs=RUNS, wrong=("41",), scorers=None):
     return trio.run(main)
 
 
-def close(share, expected, runs=RUNS):
-    """Within 3.5 standard errors; the seeds are fixed, so this either always holds or never."""
-    return abs(share - expected) <= 3.5 * math.sqrt(max(expected * (1 - expected), 1e-9) / runs) + 1e-9
-
-
 def right(found):
     return sum(answer == "42" for answer, _ in found) / len(found)
 
@@ -47,7 +42,7 @@ def right(found):
 @pytest.mark.parametrize(("p", "n"), [(0.6, 1), (0.6, 5), (0.6, 11), (0.45, 7)])
 def test_majority_of_two_answers_is_the_binomial_tail(p, n):
     tail = sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n // 2 + 1, n + 1))
-    assert close(right(outcomes(SelfConsistency(n=n, temperature=1, top_k=0), p)), tail)
+    assert close(right(outcomes(SelfConsistency(n=n, temperature=1, top_k=0), p)), tail, RUNS)
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class Oracle:
 def test_best_of_n_with_a_perfect_scorer(p, n):
     strategy = BestOfN(n=n, scorer="oracle", temperature=1)
     found = outcomes(strategy, p, scorers={"oracle": Oracle()})
-    assert close(right(found), 1 - (1 - p) ** n)
+    assert close(right(found), 1 - (1 - p) ** n, RUNS)
 
 
 def test_early_stopping_draws_what_its_formula_says():

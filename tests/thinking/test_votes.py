@@ -122,6 +122,10 @@ def test_naive_weighted_and_majority_can_each_choose_another():
     values = [0.9, 0.6, 0.6, 0.1, 0.2, 0.1]
     chosen = [select(candidates, values, how).answer for how in ("naive", "weighted", "majority")]
     assert chosen == ["it is a", "it is b", "it is c"]
+    assert select(candidates, values, "borda").votes[0] == (
+        "it is b",
+        pytest.approx(5**0.5 + 4**0.5),
+    )
 
 
 def test_log_probabilities_and_logits_are_weighed_as_probabilities():

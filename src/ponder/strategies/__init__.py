@@ -7,11 +7,17 @@ from ponder.strategies.catalogue import ALIASES, CATALOGUE, method, parameters, 
 from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
 from ponder.strategies.direct import Direct
+from ponder.strategies.dvts import DVTS
 from ponder.strategies.early_stopping import EarlyStopping
 from ponder.strategies.feedback_edit import FeedbackEdit
 from ponder.strategies.mcts import MCTS
 from ponder.strategies.mixture_of_agents import MixtureOfAgents
 from ponder.strategies.revisions import Revisions
+from ponder.strategies.lookahead import Lookahead
+from ponder.strategies.mcts import MCTS
+from ponder.strategies.particle_filtering import ParticleFiltering
+from ponder.strategies.particle_gibbs import ParticleGibbs
+from ponder.strategies.rebase import Rebase
 from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.self_refine import SelfRefine
@@ -22,6 +28,7 @@ from ponder.strategies.zero_shot_cot import ZeroShotCoT
 __all__ = [
     "ALIASES",
     "CATALOGUE",
+    "DVTS",
     "MCTS",
     "TPO",
     "AdaptiveConsistency",
@@ -34,6 +41,10 @@ __all__ = [
     "FeedbackEdit",
     "MixtureOfAgents",
     "Revisions",
+    "Lookahead",
+    "ParticleFiltering",
+    "ParticleGibbs",
+    "Rebase",
     "SelfBacktracking",
     "SelfConsistency",
     "SelfRefine",

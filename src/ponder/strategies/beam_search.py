@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ponder.strategies.catalogue import Count, method
 from ponder.strategies.stepwise import StepWise
-from ponder.thinking.search.allocation import spread
+from ponder.thinking.search.allocation import distinct, spread, top
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
     from ponder.core.protocols import Choice, Run
@@ -21,7 +23,7 @@ class BeamSearch(StepWise):
     """`n` beams of which each round keeps the best n / width (Snell et al. 2024, 2408.03314, section 5.2).
 
     n is the paper's N, width its M: the continuations of each beam that is kept. Where width does not divide n, the
-    n places are shared out as evenly as they can be. Of equal texts one is kept.
+    n places are shared out as evenly as they can be. Of equal texts one is kept, with `filter_duplicates`.
 
     `convention` says what becomes of finished beams, and who votes:
     "paper": they compete like all others; one that is kept holds its places without being extended, and all n
@@ -38,6 +40,7 @@ class BeamSearch(StepWise):
     n: Count = 16
     width: Count = 4
     convention: Literal["paper", "search-and-learn", "compute-optimal-tts"] = "paper"
+    filter_duplicates: bool = True
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
         starts = [self.start(problem)] * self.n
@@ -70,3 +73,10 @@ class BeamSearch(StepWise):
             [leaf for leaf in places if self.over(leaf.path)],
             [leaf.path for leaf in places if not self.over(leaf.path)],
         )
+
+    def best(self, leaves: Sequence[Leaf], k: int) -> list[Leaf]:
+        """The `k` of highest value; a finished beam that holds several places is one in any case."""
+        if self.filter_duplicates:
+            return super().best(leaves, k)
+        beams = distinct(leaves, lambda leaf: leaf.path.place)
+        return [beams[i] for i in top([leaf.value for leaf in beams], k)]

@@ -18,7 +18,7 @@ class BestOfN:
     """One of `n` sampled solutions, by score (Cobbe et al. 2021, 2110.14168; Snell et al. 2024, section 5.1).
 
     `selection` "naive" takes the highest-scored solution, "weighted" the answer whose solutions have the highest
-    sum of scores, "majority" the answer with most solutions; all among solutions that have an answer, if any has.
+    sum of scores, "majority" the answer with most solutions, "borda" the one with most votes by rank; all among solutions that have an answer, if any has.
     `aggregation` makes the score of a solution of those of its steps, where the scorer has them. `scorer`
     "mean-logprob" needs no second model: the model's own mean log-probability of what it wrote.
     """

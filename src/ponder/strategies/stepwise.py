@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ponder.strategies.catalogue import Count, Natural, Temperature  # noqa: TC001 - read at run time
 from ponder.thinking.prompts import SHOTS, ask
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Aggregation, Choice, Run
+    from ponder.core.protocols import Ability, Aggregation, Choice, Run, Scorer
 
 
 class Leaf(NamedTuple):
@@ -37,7 +37,7 @@ class StepWise:
 
     needs: ClassVar[frozenset[Ability]] = frozenset({"continue"})
 
-    scorer: str = "mean-logprob"
+    scorer: Scorer | str = "mean-logprob"
     selection: Selection = "weighted"
     aggregation: Aggregation = "last"
     temperature: Temperature = 0.8
@@ -72,15 +72,17 @@ class StepWise:
         self, run: Run, paths: Sequence[Prefix], n: int = 1, *, last: bool = False
     ) -> list[Prefix]:
         """`n` next steps of each path, in order."""
-        room = self.max_tokens - min(path.tokens for path in paths)
-        return await run.sample(
-            paths,
-            n,
-            stop=() if last else (DELIMITER,),
-            max_tokens=max(1, room if last else min(room, self.step_tokens)),
-            temperature=self.temperature,
-            logprobs=0,
-        )
+        return await run.sample(paths, n, **self.step(paths, last=last))
+
+    def step(self, paths: Sequence[Prefix], *, last: bool = False) -> dict[str, Any]:
+        """How the next step of these paths is sampled."""
+        room = max(1, self.max_tokens - min(path.tokens for path in paths))
+        return {
+            "stop": () if last else (DELIMITER,),
+            "max_tokens": room if last else min(room, self.step_tokens),
+            "temperature": self.temperature,
+            "logprobs": 0,
+        }
 
     async def valued(self, run: Run, paths: Sequence[Prefix]) -> list[Leaf]:
         """The paths with their values."""

@@ -164,7 +164,10 @@ def parameters(cls: Any) -> list[tuple[str, str, Any]]:
 
 def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
     """Its own parameters, then those that it shares with others."""
-    return sorted(dataclasses.fields(cls), key=lambda field: field.name not in cls.__annotations__)
+    above = [set(vars(c).get("__annotations__", ())) for c in cls.__mro__]
+    return sorted(
+        dataclasses.fields(cls), key=lambda f: next(i for i, names in enumerate(above) if f.name in names)
+    )
 
 
 def _check(value: Any) -> None:

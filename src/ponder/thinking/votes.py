@@ -17,8 +17,8 @@ from ponder.thinking.aggregation import unit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Selection: TypeAlias = Literal["naive", "weighted", "majority"]
-"""How scores choose among solutions: the best one, the answer with the highest sum, or not at all."""
+Selection: TypeAlias = Literal["naive", "weighted", "majority", "borda"]
+"""How scores choose among solutions: the best one, the answer with the highest sum, not at all, or by their ranks."""
 
 
 def majority(candidates: Sequence[Candidate]) -> Choice:
@@ -93,13 +93,16 @@ def select(candidates: Sequence[Candidate], values: Sequence[float], how: Select
     """The choice among candidates that were scored, each of which counts as often as its weight says.
 
     "naive" takes the highest value; "weighted" sums the values of each answer (Snell et al. 2024, section 5.1),
-    on the scale of probabilities, for sums of negative numbers favour the rare; "majority" counts. Where nobody has
-    an answer, and in a sum of nothing, the highest value and the plain majority stand in.
+    on the scale of probabilities, for sums of negative numbers favour the rare; "majority" counts; "borda" sums votes
+    by rank (see `borda`). Where nobody has an answer, and in a sum of nothing, the highest value and the plain
+    majority stand in.
     """
     if how == "naive" or all(c.key is None for c in candidates):
         return best([replace(c, weight=v) for c, v in zip(candidates, values, strict=True)])
     if how == "majority":
         return majority(candidates)
+    if how == "borda":
+        return borda([replace(c, weight=v) for c, v in zip(candidates, values, strict=True)])
     weighted = [replace(c, weight=c.weight * v) for c, v in zip(candidates, unit(values), strict=True)]
     return majority(weighted if any(c.weight for c in weighted if c.key is not None) else candidates)
 
