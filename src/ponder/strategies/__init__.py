@@ -10,14 +10,13 @@ from ponder.strategies.direct import Direct
 from ponder.strategies.dvts import DVTS
 from ponder.strategies.early_stopping import EarlyStopping
 from ponder.strategies.feedback_edit import FeedbackEdit
-from ponder.strategies.mcts import MCTS
-from ponder.strategies.mixture_of_agents import MixtureOfAgents
-from ponder.strategies.revisions import Revisions
 from ponder.strategies.lookahead import Lookahead
 from ponder.strategies.mcts import MCTS
+from ponder.strategies.mixture_of_agents import MixtureOfAgents
 from ponder.strategies.particle_filtering import ParticleFiltering
 from ponder.strategies.particle_gibbs import ParticleGibbs
 from ponder.strategies.rebase import Rebase
+from ponder.strategies.revisions import Revisions
 from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.self_refine import SelfRefine
@@ -39,12 +38,12 @@ __all__ = [
     "Direct",
     "EarlyStopping",
     "FeedbackEdit",
-    "MixtureOfAgents",
-    "Revisions",
     "Lookahead",
+    "MixtureOfAgents",
     "ParticleFiltering",
     "ParticleGibbs",
     "Rebase",
+    "Revisions",
     "SelfBacktracking",
     "SelfConsistency",
     "SelfRefine",
