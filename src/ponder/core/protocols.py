@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from ponder.core.calls import Bill, Budget, Prices, Sampling, Usage
+    from ponder.core.markers import Markers
     from ponder.core.prefix import Prefix, Prompt, Segment
     from ponder.core.problem import Kind, Problem
 
@@ -60,6 +61,7 @@ class Capabilities:
 
     `context` is the most tokens that prompt and answer may have together; `tokenizer` a fingerprint, so that
     ids are never fed to a model with another vocabulary. `prices` are what its tokens cost, where that is known.
+    `thinking` is how it marks its thinking, if it does.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Capabilities:
     context: int | None = None
     tokenizer: str | None = None
     prices: Prices | None = None
+    thinking: Markers | None = None
 
 
 class Delta(NamedTuple):
@@ -79,6 +82,10 @@ class Delta(NamedTuple):
 Watch: TypeAlias = "Callable[[Delta], bool | None]"
 """Sees tokens as they come; returns False to end the segment. It may be called from the engine's own thread,
 between two steps that it holds up: it must be quick and must not raise."""
+
+
+Halt: TypeAlias = "Callable[[str], str | None]"
+"""Given what a call has written so far, why it should write no more; None if it may. Quick, like a `Watch`."""
 
 
 class Engine(Protocol):
@@ -216,10 +223,33 @@ class Run(Protocol):
         """A generator seeded by place."""
         ...
 
+    def markers(self, role: str = "solver") -> Markers:
+        """How the role's model marks its thinking: by its chat template, else as plain text does."""
+        ...
+
+    def encode(self, text: str, role: str = "solver") -> tuple[int, ...]:
+        """The role's model's tokens of text inside a path.
+
+        Raises:
+            Unsupported: its engine does not know its tokens.
+
+        """
+        ...
+
     async def extend(
-        self, prefix: Prefix, *, role: str = "solver", visible: bool = False, **sampling: Any
+        self,
+        prefix: Prefix,
+        *,
+        role: str = "solver",
+        visible: bool = False,
+        halt: Halt | None = None,
+        **sampling: Any,
     ) -> Prefix:
-        """The prefix with one segment more. `visible`: what is written is the answer, shown as it comes."""
+        """The prefix with one segment more. `visible`: what is written is the answer, shown as it comes.
+
+        `halt` sees the segment's text as it grows, where the engine can be stopped, and ends it by returning a
+        reason: the segment is then `cut`, with finish "cancelled" and the reason as `stopped_by`.
+        """
         ...
 
     async def sample(

@@ -132,7 +132,11 @@ class LlamaCpp:
         self.sequences = n_seq
         self._context = cells.n_ctx_seq - deterministic
         self.capabilities = Capabilities(
-            name or model.name or Path(path).stem, ABILITIES, self._context, self._vocabulary.fingerprint
+            name or model.name or Path(path).stem,
+            ABILITIES,
+            self._context,
+            self._vocabulary.fingerprint,
+            self._vocabulary.template.markers,
         )
         vocabulary = self._vocabulary
         self._grammars = Grammars(vocabulary)

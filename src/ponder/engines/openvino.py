@@ -138,7 +138,13 @@ class OpenVino:
             raise
         self._passes = passes
         name = name or model.name or Path(path).stem
-        self.capabilities = Capabilities(name, ABILITIES, self._context, self._vocabulary.fingerprint)
+        self.capabilities = Capabilities(
+            name,
+            ABILITIES,
+            self._context,
+            self._vocabulary.fingerprint,
+            self._vocabulary.template.markers,
+        )
         vocabulary = self._vocabulary
         self._grammars = Grammars(vocabulary)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ponder.core.calls import Sampling
+    from ponder.core.markers import Markers
     from ponder.engines._language import Node
 
 Seconds = float | Callable[[Prefix, random.Random], float]
@@ -60,6 +61,7 @@ class Scripted:
         latency: seconds before the first, likewise.
         context: the most tokens that prompt and answer may have together.
         seed: of the generator for calls that bring no seed.
+        thinking: how its texts mark what is only thought; each marker is one token.
 
     Where it may not end (`min_tokens`) or say (`logit_bias`) what its script holds ready, the script is asked
     again about all that was written; a token reached so has the log-probability `NEVER`. A bias moves
@@ -77,6 +79,7 @@ class Scripted:
         latency: Seconds = 0.0,
         context: int | None = None,
         seed: int = 0,
+        thinking: Markers | None = None,
     ) -> None:
         self._vocabulary = Vocabulary()
         self._language = Language(
@@ -84,7 +87,7 @@ class Scripted:
         )
         can = _ALL - frozenset(without)
         can -= {ability for ability, needed in _NEEDS if needed not in can}
-        self._capabilities = Capabilities(name, can, context, f"scripted-{next(_numbers)}")
+        self._capabilities = Capabilities(name, can, context, f"scripted-{next(_numbers)}", thinking)
         self._delay, self._latency = delay, latency
         self._rng = random.Random(seed)
         self._closed = False

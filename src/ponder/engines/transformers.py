@@ -109,7 +109,13 @@ class Transformers:
         self._passes = passes
         self.sequences = sequences
         name = name or PurePath(config.name_or_path or model.config.name_or_path).name or config.model_type
-        self.capabilities = Capabilities(name, ABILITIES, self._context, self._vocabulary.fingerprint)
+        self.capabilities = Capabilities(
+            name,
+            ABILITIES,
+            self._context,
+            self._vocabulary.fingerprint,
+            self._vocabulary.template.markers,
+        )
         vocabulary = self._vocabulary
         self._grammars = Grammars(vocabulary)
 

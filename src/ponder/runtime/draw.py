@@ -74,7 +74,8 @@ def _line(node: Node, max_text: int) -> str:
     elif node.mean_logprob is not None:
         parts.append(f"logprob {node.mean_logprob:.2f}")
     if node.status == "ok":
-        parts.append(FINISHES.get(node.finish or "", ""))
+        why = f" {_clean(node.stopped_by or '')}" if node.finish == "cancelled" else ""
+        parts.append(FINISHES.get(node.finish or "", "") + why)
     else:
         parts.append(STATUSES[node.status] + (f": {_clean(node.error)}" if node.error else ""))
     parts.append(_cut(_clean(node.written + node.text), max_text))

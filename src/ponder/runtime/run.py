@@ -33,12 +33,14 @@ from ponder.runtime.preflight import TOP, find_scorer, preflight, recorded
 from ponder.runtime.tasks import before, side_by_side
 from ponder.thinking import answers
 from ponder.thinking.aggregation import aggregate
+from ponder.thinking.markers import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from anyio.lowlevel import EventLoopToken
 
+    from ponder.core.markers import Markers
     from ponder.core.prefix import Segment
     from ponder.core.problem import Problem
     from ponder.core.protocols import (
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         Aggregation,
         Delta,
         Engine,
+        Halt,
         KeysOf,
         Score,
         Scorer,
@@ -120,10 +123,29 @@ class Run:
 
     # -- the verbs ------------------------------------------------------------------------------------------
 
+    def markers(self, role: str = "solver") -> Markers:
+        return self._engine(role).capabilities.thinking or FAMILIES["text"]
+
+    def encode(self, text: str, role: str = "solver") -> tuple[int, ...]:
+        engine = self._engine(role)
+        if not isinstance(engine, Tokenizes):
+            raise Unsupported(
+                f"This needs an engine that knows its tokens, and {engine.capabilities.name} does not. "
+                "Use a model file (-m file.gguf), whose engine does."
+            )
+        return engine.encode(text)
+
     async def extend(
-        self, prefix: Prefix, *, role: str = "solver", visible: bool = False, **sampling: Any
+        self,
+        prefix: Prefix,
+        *,
+        role: str = "solver",
+        visible: bool = False,
+        halt: Halt | None = None,
+        **sampling: Any,
     ) -> Prefix:
-        return await self._draw(here().next(), prefix, role, _sampling(sampling), visible=visible)
+        how = _sampling(sampling)
+        return await self._draw(here().next(), prefix, role, how, visible=visible, halt=halt)
 
     async def sample(
         self,
@@ -155,9 +177,7 @@ class Run:
             nonlocal asked, asking
             try:
                 if i not in drawn:
-                    drawn[i] = await self._draw(
-                        (*place, i), starts[i], parts[i % len(parts)], how, visible=False
-                    )
+                    drawn[i] = await self._draw((*place, i), starts[i], parts[i % len(parts)], how)
             except (EngineError, OutOfBudget) as error:
                 drawn[i] = error
             # In order of index, not of time: the first to end are the shortest, and a vote among those is biased.
@@ -323,7 +343,14 @@ class Run:
                 self._strategy.deadline = anyio.current_time() + GRACE
 
     async def _draw(
-        self, place: Place, prefix: Prefix, role: str, sampling: Sampling, *, visible: bool
+        self,
+        place: Place,
+        prefix: Prefix,
+        role: str,
+        sampling: Sampling,
+        *,
+        visible: bool = False,
+        halt: Halt | None = None,
     ) -> Prefix:
         """One call to an engine, from the lease to the receipt."""
         attempt, ledger, at_place = self._attempt, self._ledger, name(place)
@@ -352,12 +379,17 @@ class Run:
             sampling = replace(sampling, max_tokens=lease.granted)
         parent, written = prefix.place, _written(prefix)
         live = attempt.live
+        text, why = "", None  # what was written, and why it was halted
 
         def watch(delta: Delta) -> bool:
+            nonlocal text, why
             more = lease.use(delta.tokens)
             for watcher in live:
                 watcher(e.Wrote(at_place, delta.text, delta.tokens, visible))
-            return more
+            if halt and more:
+                text += delta.text
+                why = halt(text)
+            return more and why is None
 
         started = anyio.current_time()
         call = anyio.CancelScope()
@@ -395,11 +427,13 @@ class Run:
             completion=max(segment.usage.completion, lease.used),
             calls=max(segment.usage.calls, 1),
         )
-        if segment.finish == "cancelled" or (segment.finish == "length" and lease.granted < asked):
+        segment = replace(segment, place=at_place)
+        if segment.finish == "cancelled" and why is not None:
+            segment = replace(segment, stopped_by=why)
+        elif segment.finish == "cancelled" or (segment.finish == "length" and lease.granted < asked):
             ledger.refuse(lease)
+            segment = replace(segment, finish="length")
         usage = self._pay(lease, role, usage)
-        finish = "length" if segment.finish == "cancelled" else segment.finish
-        segment = replace(segment, place=at_place, finish=finish)
         if attempt.watchers:
             attempt.emit(_extended(at_place, parent, written, role, segment, usage))
         return prefix + segment

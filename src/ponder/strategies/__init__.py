@@ -3,6 +3,7 @@
 from ponder.strategies.adaptive_consistency import AdaptiveConsistency
 from ponder.strategies.beam_search import BeamSearch
 from ponder.strategies.best_of_n import BestOfN
+from ponder.strategies.budget_forcing import BudgetForcing
 from ponder.strategies.catalogue import ALIASES, CATALOGUE, method, parameters, parse, spell
 from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
@@ -33,6 +34,7 @@ __all__ = [
     "AdaptiveConsistency",
     "BeamSearch",
     "BestOfN",
+    "BudgetForcing",
     "ChainOfDraft",
     "ChainOfThought",
     "Direct",

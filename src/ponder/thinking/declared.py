@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_THINKING = re.compile(r"<(/?)(?:think|thinking|thought|reasoning|scratchpad)>")
+_THINKING = re.compile(r"<(/?)(?:think|thinking|thought|reasoning|scratchpad|seed:think)>")
+_SAYS = (
+    "<|channel|>final<|message|>",
+    "<|im_start|>answer",
+)  # gpt-oss and s1: after these it says, and does not think
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _BETWEEN = re.compile(
     r"[\s$.*]*(?:\\\)|\\\])?[\s$,]*(?:\\text\{)?\s*(or|and|,|或|和|または)\s*\}?[\s$]*(?:\\\(|\\\[)?[\s$]*"
@@ -52,6 +56,10 @@ def separate_thinking(text: str) -> tuple[str, str]:
     """(what is said, what is only thought). A section left open runs to the end; a lone closing tag closes all before."""
     if "<" not in text:
         return text, ""
+    for opening in _SAYS:
+        if opening in text:
+            before, _, after = text.rpartition(opening)
+            return after, before
     said: list[str] = []
     thought: list[str] = []
     start, inside = 0, False

@@ -7,6 +7,7 @@ cannot trim it, and the text knows which of its parts the template wrote.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
@@ -15,10 +16,12 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ponder.core.errors import EngineError, Unsupported, UsageError
+from ponder.core.prefix import Prompt
+from ponder.core.problem import Message
+from ponder.thinking.markers import of_template
 
 if TYPE_CHECKING:
-    from ponder.core.prefix import Prompt
-    from ponder.core.problem import Message
+    from ponder.core.markers import Markers
 
 LARGEST = 64 * 1024
 CHATML = (
@@ -32,6 +35,7 @@ class ChatTemplate:
     """One model's template; ChatML where the file has none, or one too large to be honest."""
 
     def __init__(self, source: str | None, *, bos: str = "", eos: str = "") -> None:
+        self._source = source
         self.own = source is not None and len(source) <= LARGEST
         world = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"], autoescape=False
@@ -43,6 +47,15 @@ class ChatTemplate:
             raise EngineError(
                 f"The model file's chat template cannot be read: {error}. Use another file of the model."
             ) from error
+
+    @property
+    def markers(self) -> Markers | None:
+        """How the model marks its thinking; None if the template speaks of none."""
+        opened = ""
+        with contextlib.suppress(UsageError):  # one that takes no such conversation tells nothing about it
+            opened = self.render(Prompt((Message("user", "?"),)))[-1][0]
+        found = of_template(self._source, opened)
+        return found if found.end else None
 
     def render(self, prompt: Prompt) -> list[tuple[str, bool]]:
         """The text in pieces, each with whether it is the content of a message. It ends where the answer begins.

@@ -45,3 +45,6 @@ __all__ = [
     "value_thought",
     "vote_thoughts",
 ]
+from ponder.thinking.prompts.forcing import Condition, conditioned
+
+__all__ = ["LETS_THINK", "SHOTS", "Condition", "Style", "ask", "conditioned", "so_the_answer"]
