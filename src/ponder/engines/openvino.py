@@ -143,7 +143,7 @@ class OpenVino:
             ABILITIES,
             self._context,
             self._vocabulary.fingerprint,
-            self._vocabulary.template.markers,
+            thinking=self._vocabulary.template.markers,
         )
         vocabulary = self._vocabulary
         self._grammars = Grammars(vocabulary)

@@ -87,7 +87,7 @@ class Scripted:
         )
         can = _ALL - frozenset(without)
         can -= {ability for ability, needed in _NEEDS if needed not in can}
-        self._capabilities = Capabilities(name, can, context, f"scripted-{next(_numbers)}", thinking)
+        self._capabilities = Capabilities(name, can, context, f"scripted-{next(_numbers)}", thinking=thinking)
         self._delay, self._latency = delay, latency
         self._rng = random.Random(seed)
         self._closed = False

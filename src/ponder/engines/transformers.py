@@ -114,7 +114,7 @@ class Transformers:
             ABILITIES,
             self._context,
             self._vocabulary.fingerprint,
-            self._vocabulary.template.markers,
+            thinking=self._vocabulary.template.markers,
         )
         vocabulary = self._vocabulary
         self._grammars = Grammars(vocabulary)
