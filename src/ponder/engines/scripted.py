@@ -26,7 +26,7 @@ from ponder.engines._language import NEVER, Language, Script, Vocabulary
 from ponder.engines._writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ponder.core.calls import Sampling
     from ponder.core.markers import Markers
@@ -148,6 +148,10 @@ class Scripted:
 
     def encode(self, text: str) -> tuple[int, ...]:
         return self._vocabulary.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str | None:
+        """The text of these ids; None if some are of another vocabulary."""
+        return self._vocabulary.decode(ids)
 
     def count(self, prefix: Prefix) -> int:
         try:

@@ -23,7 +23,7 @@ from ponder.evals.simulated.world import World
 from ponder.evals.simulated.writing import NEVER, Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ponder.core.calls import Sampling
     from ponder.core.prefix import Prefix, Prompt, Segment
@@ -100,6 +100,10 @@ class Simulated:
 
     def encode(self, text: str) -> tuple[int, ...]:
         return tokens.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str | None:
+        """The text of these ids; None if some are of another vocabulary."""
+        return tokens.decode(ids)
 
     def count(self, prefix: Prefix) -> int:
         return self._of(prefix.prompt)[0] + self._after(prefix)

@@ -1,0 +1,294 @@
+"""One segment while a server writes it: parts in, a segment out. Pure but for the watch that it calls."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ponder.core.calls import Usage
+from ponder.core.prefix import Segment
+from ponder.core.problem import Message
+from ponder.core.protocols import Delta
+from ponder.engines.servers.reading import Garbled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ponder.core.calls import Sampling
+    from ponder.core.prefix import Finish
+    from ponder.core.protocols import Watch
+    from ponder.engines.servers.reading import Part
+
+
+class Gap(NamedTuple):
+    """Tokens of which only the last was told: llama-server sends a character's tokens when it is complete.
+
+    `at` is where that one stands among the ids, `start` where `text`, which they wrote, begins.
+    """
+
+    at: int
+    text: str
+    last: int
+    tokens: int
+    start: int
+
+
+class Writing:
+    """One choice.
+
+    Args:
+        sampling: as it was asked for.
+        keeps_stop: the server stops at stop strings, leaves them in and says which it was. Otherwise we look for
+            them, and `over` tells when to leave.
+        exact: a server's pieces are never more than the tokens that it counts.
+        ids: token ids are wanted.
+        watch: is called with each part, until it says False.
+
+    """
+
+    def __init__(
+        self, sampling: Sampling, *, keeps_stop: bool, exact: bool, ids: bool, watch: Watch | None = None
+    ) -> None:
+        self._sampling, self._watch = sampling, watch
+        self._keeps_stop, self._exact, self._wants_ids = keeps_stop, exact, ids
+        self.text = ""
+        self.tokens = 0
+        self.finish: Finish | None = None
+        self.left = False  # before the server was done
+        self._stopped_by: str | None = None
+        self._ids: list[int] = []
+        self._ends: list[int] | None = []
+        self._logs: list[float] = []
+        self._tops: list[tuple[tuple[int, float], ...]] = []
+        self._reasoning = ""
+        self._tools: list[dict[str, Any]] = []
+        self._told = False  # its tokens are counted by ids, log-probabilities or the server, not by pieces
+        self.pieces: dict[int, str] = {}  # the text of the tokens that came alone
+        self.gaps: list[Gap] = []
+        self._mended: list[Gap] = []  # all before the next, for they are mended in order
+
+    @property
+    def over(self) -> bool:
+        return self.finish is not None
+
+    def add(self, part: Part) -> None:
+        """Take one part.
+
+        Raises:
+            Garbled: it cannot follow what came before.
+
+        """
+        if self.over:
+            if not part.bare:
+                raise Garbled("went on after the end")
+            return
+        new = self._count(part)
+        text = self._written(part)
+        self.text += text
+        self.tokens += new
+        self._reasoning += part.reasoning
+        for tool in part.tools:
+            _join(self._tools, tool)
+        self._logs += part.logprobs or ()
+        self._tops += part.tops or ()
+        self._place(part, text, new)
+        by = self._found(len(text)) if not self._keeps_stop or part.ended == "stop" else None
+        if by is not None:
+            self._stop(by, len(text), server=part.ended is not None)
+            text = text[: len(text) - self._cut] if self._cut else text
+        elif part.ended is not None:
+            self._end(part)
+        self._show(text, new)
+
+    _cut = 0
+
+    def mend(self, gap: Gap, pieces: Sequence[tuple[int, bytes]]) -> None:
+        """Put in the tokens of a gap, if these are them."""
+        ids = [i for i, _ in pieces]
+        if (
+            len(ids) != gap.tokens
+            or ids[-1] != gap.last
+            or b"".join(p for _, p in pieces) != gap.text.encode()
+        ):
+            return
+        at = gap.at + sum(g.tokens - 1 for g in self._mended)
+        self._mended.append(gap)
+        self._ids[at : at + 1] = ids
+        if self._ends is not None:
+            read = itertools.accumulate(piece for _, piece in pieces)
+            self._ends[at : at + 1] = [gap.start + len(b.decode("utf-8", "ignore")) for b in read]
+
+    def close(self, usage: Usage | None, seconds: float, prompt: int) -> Segment:
+        """The segment. `usage` is the server's, of this choice; `prompt` is what the prompt is estimated to have.
+
+        Raises:
+            Garbled: the server counted fewer tokens than it sent.
+
+        """
+        if self.finish is None:
+            raise Garbled("ended before its end")
+        most, estimated = self._sampling.max_tokens, usage is None
+        tokens = self.tokens
+        if usage is not None and not self.left:
+            if usage.completion < tokens and self._exact:
+                raise Garbled(f"sent {tokens} pieces and counted {usage.completion} tokens")
+            estimated = not tokens <= usage.completion <= most
+            tokens = min(most, max(tokens, usage.completion))
+        elif not self._told:
+            estimated = True
+        if usage is None and self.finish == "length":
+            tokens = most
+        tokens = max(tokens, 1)
+        if tokens > self.tokens:
+            self._show("", tokens - self.tokens)
+        ids, told = self._ids, self._sampling.logprobs
+        whole = self._wants_ids and len(ids) == tokens
+        return Segment(
+            self.text,
+            tuple(ids) if whole else None,
+            tuple(self._ends) if whole and self._ends is not None and len(self._ends) == tokens else None,
+            Usage(
+                usage.prompt if usage else prompt,
+                usage.cached if usage else 0,
+                tokens,
+                calls=1,
+                seconds=seconds,
+                estimated=estimated,
+            ),
+            finish=self.finish,
+            stopped_by=self._stopped_by,
+            logprobs=tuple(self._logs) if told is not None and len(self._logs) == tokens else None,
+            top_logprobs=tuple(top[:told] for top in self._tops)
+            if told and len(self._tops) == tokens
+            else None,
+            payload=self._payload(),
+        )
+
+    # -- inside ---------------------------------------------------------------------------------------------
+
+    def _count(self, part: Part) -> int:
+        """How many tokens a part carries."""
+        if part.total is not None:
+            new = part.total - self.tokens
+            if new < 0 or (new == 0 and not part.bare):
+                raise Garbled("sent a piece twice")
+            self._told = True
+        elif part.ids or part.logprobs:
+            new = max(len(part.ids), len(part.logprobs or ()))
+            self._told = True
+        else:
+            new = 0 if part.bare else 1
+            return min(new, self._sampling.max_tokens - self.tokens)
+        if self.tokens + new > self._sampling.max_tokens:
+            raise Garbled(f"wrote more than the {self._sampling.max_tokens} tokens that it was asked for")
+        return new
+
+    def _written(self, part: Part) -> str:
+        """The text of a part. A server cuts a text at the end of its stop string; whole tokens are kept."""
+        if part.ended == "stop" and self._wants_ids and part.pieces:
+            whole = "".join(part.pieces)
+            if whole.startswith(part.text):
+                return whole
+        return part.text
+
+    def _place(self, part: Part, text: str, new: int) -> None:
+        """Where each token of a part ends, as far as that can be known."""
+        if not part.ids:
+            return
+        if new > len(part.ids) == 1:
+            self.gaps.append(Gap(len(self._ids), text, part.ids[0], new, len(self.text) - len(text)))
+        self._ids += part.ids
+        if self._ends is None:
+            return
+        if len(part.ids) == 1:
+            self._ends.append(len(self.text))
+            self.pieces[part.ids[0]] = text
+        elif part.pieces and "".join(part.pieces) == text and len(part.pieces) == len(part.ids):
+            start = len(self.text) - len(text)
+            self._ends += [start + end for end in itertools.accumulate(map(len, part.pieces))]
+        else:
+            self._ends = None
+
+    def _found(self, new: int) -> tuple[int, str] | None:
+        """The stop string that begins first, if the newest characters completed one, and where it begins."""
+        found = []
+        for order, stop in enumerate(self._sampling.stop):
+            at = self.text.find(stop, max(0, len(self.text) - new - len(stop) + 1))
+            if at >= 0:
+                found.append((at, order, stop))
+        if not found:
+            return None
+        at, _, stop = min(found)
+        return at, stop
+
+    def _stop(self, found: tuple[int, str], new: int, *, server: bool) -> None:
+        at, stop = found
+        self.finish, self._stopped_by, self.left = "stop", stop, not server
+        end = at + len(stop)
+        if not (self._wants_ids and self._ids):  # the rest of its token is not told from the next one
+            self._cut = min(len(self.text) - end, new)
+            self.text = self.text[: len(self.text) - self._cut]
+
+    def _end(self, part: Part) -> None:
+        if part.ended == "failed":
+            raise Garbled("ended in a way that is not known")
+        if part.ended == "stop" or (part.ended == "eos" and part.by in self._sampling.stop_ids):
+            self.finish = "stop"
+            if isinstance(part.by, int):
+                last = self.text[(0, *(self._ends or ()))[-2] :] if self._ends and len(self._ends) else None
+                self._stopped_by = last if self._ends else None
+            else:
+                self._stopped_by = part.by
+        else:
+            self.finish = part.ended
+
+    def _show(self, text: str, tokens: int) -> None:
+        if self._watch is None or not (text or tokens):
+            return
+        if self._watch(Delta(text, tokens)) is False:
+            self._watch = None
+            # Who wanted no more than was asked for gets the end from the server, which is about to say it.
+            if self.finish is None and self.tokens < self._sampling.max_tokens:
+                self.finish, self.left = "cancelled", True
+
+    def _payload(self) -> Message | None:
+        extra: dict[str, Any] = {}
+        if self._reasoning:
+            extra["reasoning"] = self._reasoning
+        if self._tools:
+            extra["tool_calls"] = self._tools
+        return Message("assistant", self.text, extra) if extra else None
+
+
+def of_each(usage: Usage | None, n: int, writings: list[Writing]) -> list[Usage | None]:
+    """What each of `n` choices cost, of what the server says of all: as if each had been asked for alone.
+
+    The prompt of all but the first counts as cached. Servers differ in whether they count the tokens of one choice
+    or of all; where the pieces do not settle it, nothing is known of each.
+    """
+    if usage is None:
+        return [None] * n
+    seen = [w.tokens for w in writings]
+    alone = [
+        replace(usage, completion=tokens, cached=usage.prompt if i else usage.cached)
+        for i, tokens in enumerate(seen)
+    ]
+    missing = usage.completion - sum(seen)
+    ended = [i for i, w in enumerate(writings) if w.finish == "eos"]
+    if 0 < missing == len(ended):  # the ends of texts, which have no piece
+        for i in ended:
+            alone[i] = replace(alone[i], completion=seen[i] + 1)
+        return list(alone)
+    return list(alone) if missing == 0 else [None] * n
+
+
+def _join(tools: list[dict[str, Any]], more: Any) -> None:
+    """Put the pieces of tool calls together, by their index."""
+    at = more.get("index", len(tools))
+    while len(tools) <= at < 128:
+        tools.append({"type": "function", "function": {"name": "", "arguments": ""}})
+    tool, said = tools[at], more.get("function") or {}
+    tool.update({k: v for k, v in more.items() if k not in ("index", "function") and v is not None})
+    for key, value in said.items():
+        tool["function"][key] = tool["function"].get(key, "") + (value or "")
