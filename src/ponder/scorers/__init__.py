@@ -3,9 +3,11 @@
 from ponder.scorers.catalogue import CATALOGUE, ByName, scorer
 from ponder.scorers.confidence import Confidence, MeanLogprob, MeanProbability, SelfCertainty
 from ponder.scorers.thoughts import ThoughtValue, ThoughtVote
+from ponder.scorers.verifiers import Arithmetic
 
 __all__ = [
     "CATALOGUE",
+    "Arithmetic",
     "ByName",
     "Confidence",
     "MeanLogprob",
