@@ -92,12 +92,13 @@ class Failed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Scored(Event):
-    """Paths, named by the places of their last segments, got values."""
+    """Paths, named by the places of their last segments, got values; `unread` verdicts could not be read."""
 
     kind: ClassVar[str] = "scored"
     scorer: str
     paths: tuple[str, ...]
     values: tuple[float, ...]
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

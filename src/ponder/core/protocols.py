@@ -177,10 +177,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Higher is better. `steps` are the values of the single steps, where the scorer has them."""
+    """Higher is better. `steps` are the values of the single steps, where the scorer has them.
+
+    `unread` counts verdicts that were asked for and could not be read: they say nothing, but are recorded.
+    """
 
     value: float
     steps: tuple[float, ...] = ()
+    unread: int = 0
 
 
 class Scorer(Protocol):
@@ -296,6 +300,10 @@ class Run(Protocol):
             OutOfBudget: the budget of total tokens has no room for them.
 
         """
+        ...
+
+    def can(self, ability: Ability, role: str = "solver") -> bool:
+        """Whether the engine that plays a role has an ability."""
         ...
 
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:

@@ -230,7 +230,9 @@ class Run:
                 f"The scorer {scorer.name} gave a score that is not a number; "
                 "perhaps the engine records no log-probabilities."
             )
-        self._attempt.emit(e.Scored(name(place), scorer.name, tuple(p.place for p in paths), tuple(values)))
+        unread = sum(score.unread for score in scores)
+        places = tuple(p.place for p in paths)
+        self._attempt.emit(e.Scored(name(place), scorer.name, places, tuple(values), unread))
         return values
 
     @contextlib.asynccontextmanager
@@ -247,6 +249,9 @@ class Run:
         finally:
             read = min(tokens, max(0, bill.tokens))  # no more than was granted, whatever a server says
             self._pay(lease, "scorer", Usage(scorer=read, seconds=anyio.current_time() - started))
+
+    def can(self, ability: Ability, role: str = "solver") -> bool:
+        return ability in self._engine(role).capabilities.can
 
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
         found = [self._found(path) for path in paths]

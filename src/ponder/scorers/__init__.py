@@ -2,6 +2,7 @@
 
 from ponder.scorers.catalogue import CATALOGUE, ByName, scorer
 from ponder.scorers.confidence import Confidence, MeanLogprob, MeanProbability, SelfCertainty
+from ponder.scorers.judges import Judge, PTrue
 from ponder.scorers.thoughts import ThoughtValue, ThoughtVote
 from ponder.scorers.verifiers import Arithmetic
 
@@ -10,8 +11,10 @@ __all__ = [
     "Arithmetic",
     "ByName",
     "Confidence",
+    "Judge",
     "MeanLogprob",
     "MeanProbability",
+    "PTrue",
     "SelfCertainty",
     "ThoughtValue",
     "ThoughtVote",

@@ -13,6 +13,17 @@ from ponder.thinking.prompts.critique import (
     textual_update,
 )
 from ponder.thinking.prompts.fences import fenced
+from ponder.thinking.prompts.fences import defused, fenced
+from ponder.thinking.prompts.judging import (
+    compare_solutions,
+    comparison_grammar,
+    is_it_true,
+    judge_solution,
+    read_comparison,
+    read_score,
+    says_nothing,
+    score_grammar,
+)
 from ponder.thinking.prompts.thoughts import (
     propose_thoughts,
     read_thoughts,
@@ -29,14 +40,23 @@ __all__ = [
     "ask",
     "edit",
     "feedback_on",
+    "compare_solutions",
+    "comparison_grammar",
+    "defused",
     "fenced",
+    "is_it_true",
+    "judge_solution",
     "propose_thoughts",
+    "read_comparison",
+    "read_score",
     "read_thoughts",
     "read_value",
     "read_vote",
     "refine",
     "revise",
     "self_feedback",
+    "says_nothing",
+    "score_grammar",
     "so_the_answer",
     "synthesise",
     "textual_gradient",
