@@ -124,9 +124,9 @@ def test_what_says_nothing_gets_nothing_unasked(mode, text):
 
 def test_p_true_is_the_share_of_one_letter():
     def script(prefix):
-        assert prefix.text.endswith("The proposed solution is: (")
         right = "42" in BLOCK.findall(prefix.prompt.messages[-1].text)[1][1]
-        return {"A) True": 0.6, "B) False": 0.2, "C)": 0.2} if right else {"A) True": 0.1, "B) False": 0.9}
+        said = {"A) True": 0.6, "B) False": 0.2, "C)": 0.2} if right else {"A) True": 0.1, "B) False": 0.9}
+        return {f"The proposed solution is: ({end}": share for end, share in said.items()}
 
     found, _ = judged(PTrue(), ["It is 42.", "It is 41.", ":"], script)
     assert found == [pytest.approx(0.75, abs=1e-6), pytest.approx(0.1, abs=1e-6), 0.0]

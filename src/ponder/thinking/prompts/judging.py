@@ -35,11 +35,12 @@ _COMPARE = (
 _FIRST = ' Before that key put a key "reason" with one sentence.'
 
 _SAID_SCORE = re.compile(
-    r"\bscore\b\W{0,4}(?:is\W{0,3})?(\d{1,3}(?:\.\d+)?)|^\W*(\d{1,3}(?:\.\d+)?)(?:\s*/\s*10)?\W*$",
+    r"""\bscore\b[\s":=*]{0,6}(?:is[\s:*]{1,3})?(\d{1,3}(?:\.\d+)?)|^[\s*"]*(\d{1,3}(?:\.\d+)?)(?:\s*/\s*10)?[\s*".]*$""",
     re.IGNORECASE,
 )
-_SAID_BETTER = re.compile(r"\bbetter\b\W{0,4}(?:is\W{0,3})?(A|B|tie)\b|^\W*(A|B|tie)\W*$", re.IGNORECASE)
-_WORDLESS = re.compile(r"[\W_]*")
+_SAID_BETTER = re.compile(
+    r"""\bbetter\b[\s":=*]{0,6}(?:is[\s:*]{1,3})?(A|B|tie)\b|^\W*(A|B|tie)\W*$""", re.IGNORECASE
+)
 _OPENERS: Final = frozenset(
     {
         "thought process", "solution", "answer", "final answer", "reasoning", "explanation", "analysis", "steps",
