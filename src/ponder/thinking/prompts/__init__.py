@@ -12,7 +12,6 @@ from ponder.thinking.prompts.critique import (
     textual_loss,
     textual_update,
 )
-from ponder.thinking.prompts.fences import fenced
 from ponder.thinking.prompts.fences import defused, fenced
 from ponder.thinking.prompts.judging import (
     compare_solutions,
@@ -38,11 +37,11 @@ __all__ = [
     "SHOTS",
     "Style",
     "ask",
-    "edit",
-    "feedback_on",
     "compare_solutions",
     "comparison_grammar",
     "defused",
+    "edit",
+    "feedback_on",
     "fenced",
     "is_it_true",
     "judge_solution",
@@ -54,9 +53,9 @@ __all__ = [
     "read_vote",
     "refine",
     "revise",
-    "self_feedback",
     "says_nothing",
     "score_grammar",
+    "self_feedback",
     "so_the_answer",
     "synthesise",
     "textual_gradient",
