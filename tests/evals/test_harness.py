@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -17,6 +18,7 @@ from ponder.core.errors import EngineError, UsageError
 from ponder.core.problem import Problem
 from ponder.engines.layers import Faulty
 from ponder.engines.scripted import Scripted
+from ponder.evals import harness
 from ponder.evals.harness import BEHIND, CROWD, Evaluation, Plan
 from ponder.evals.study import finished, item_body, item_of, study
 from ponder.evals.values import Arm, Item
@@ -116,6 +118,30 @@ def test_every_attempt_is_made_once_and_arms_share_their_samples(tmp_path):
                 assert four.usage.completion == sum(tokens for _, tokens, _ in drawn[:4])
             assert eight.correct == (eight.answer == item.gold)
     assert len({o.answer for o in measured.outcomes}) > 6
+
+
+def test_memory_holds_the_samples_of_no_problem_that_is_done(tmp_path, monkeypatch):
+    pools = []
+
+    class Watched(harness.Pool):
+        def __init__(self, *args, **more):
+            super().__init__(*args, **more)
+            pools.append(self)
+            self.most = 0
+
+        def forget(self, names):
+            self.most = max(self.most, len(self._known))
+            super().forget(names)
+
+    monkeypatch.setattr(harness, "Pool", Watched)
+    plan = Plan(items(40), ARMS)
+    with writer(tmp_path, plan) as to:
+        anyio.run(partial(evaluated, at_once=1), plan, Scripted(script), to)
+    [pool] = pools
+    assert not pool._known
+    assert pool.most < 40 * 9 / 2, "and never held them all"
+    with RunFile.open(to.path) as run:
+        assert len(run.samples()) == 40 * 9
 
 
 def test_what_was_stopped_goes_on_and_ends_as_if_it_never_had(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -16,12 +17,13 @@ from ponder.runtime.solve import solve
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from anyio.abc import TaskGroup
 
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, KeysOf, Result, Scorer
+    from ponder.evals.pool import Drawn
     from ponder.evals.values import Arm, Item
     from ponder.store import RunWriter
 
@@ -146,6 +148,9 @@ class Evaluation:
             for engine in {id(engine): engine for engine in engines.values()}.values()
         )
         self._tell = tell or (lambda _: None)
+        jobs = [job.item.problem.id for job in plan.jobs() if job.name not in finished]
+        self._jobs_left = Counter(jobs)
+        self._drawn: dict[str, set[tuple[str, int]]] = {}
         self._ending = False
         self._in_a_row = 0
         self._last: Exception | None = None
@@ -220,9 +225,19 @@ class Evaluation:
         finally:
             began.set()
             turn.release()
+            self._forget(job, drawn.values(), pool)
         self.tally.done += 1
         self.tally.generated = pool.generated
         self._tell(self.tally)
+
+    def _forget(self, job: Job, drawn: Iterable[Drawn], pool: Pool) -> None:
+        """Once a problem has no attempt left, memory need not hold its samples."""
+        problem = job.item.problem.id
+        names = self._drawn.setdefault(problem, set())
+        names.update(*(engine.names for engine in drawn))
+        self._jobs_left[problem] -= 1
+        if not self._jobs_left[problem]:
+            pool.forget(self._drawn.pop(problem))
 
     async def _grade(self, job: Job, attempt: int, result: Result) -> None:
         """Grade the answer and those of the candidates; a grade in the file says that the attempt is complete."""

@@ -14,7 +14,7 @@ from ponder.core.errors import EngineError
 from ponder.engines._layer import Layer, key_of, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from anyio.abc import TaskGroup
 
@@ -71,6 +71,11 @@ class Pool:
             role: shared.setdefault(id(engine), Drawn(self, engine, role, seed, began))
             for role, engine in self.engines.items()
         }
+
+    def forget(self, names: Iterable[tuple[str, int]]) -> None:
+        """Samples that nobody will ask for again; `keep` had them. If somebody does, they are generated again."""
+        for name in names:
+            self._known.pop(name, None)
 
     async def draw(self, engine: Engine, key: str, nth: int, prefix: Prefix, sampling: Sampling) -> Segment:
         """The `nth` sample of what `key` names, which is of this engine."""
@@ -130,6 +135,11 @@ class Drawn(Layer):
         self._of = () if role == "solver" else (role,)
         self._seed = seed
         self._asked: Counter[str] = Counter()
+
+    @property
+    def names(self) -> Iterator[tuple[str, int]]:
+        """Of the samples that were asked for."""
+        return ((key, nth) for key, n in self._asked.items() for nth in range(n))
 
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
