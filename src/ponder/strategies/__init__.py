@@ -7,6 +7,7 @@ from ponder.strategies.budget_forcing import BudgetForcing
 from ponder.strategies.catalogue import ALIASES, CATALOGUE, method, parameters, parse, spell
 from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
+from ponder.strategies.conditional_control import ConditionalControl
 from ponder.strategies.direct import Direct
 from ponder.strategies.dvts import DVTS
 from ponder.strategies.early_stopping import EarlyStopping
@@ -17,6 +18,7 @@ from ponder.strategies.mixture_of_agents import MixtureOfAgents
 from ponder.strategies.particle_filtering import ParticleFiltering
 from ponder.strategies.particle_gibbs import ParticleGibbs
 from ponder.strategies.rebase import Rebase
+from ponder.strategies.rejection_sampling import RejectionSampling
 from ponder.strategies.revisions import Revisions
 from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
@@ -37,6 +39,7 @@ __all__ = [
     "BudgetForcing",
     "ChainOfDraft",
     "ChainOfThought",
+    "ConditionalControl",
     "Direct",
     "EarlyStopping",
     "FeedbackEdit",
@@ -45,6 +48,7 @@ __all__ = [
     "ParticleFiltering",
     "ParticleGibbs",
     "Rebase",
+    "RejectionSampling",
     "Revisions",
     "SelfBacktracking",
     "SelfConsistency",

@@ -29,7 +29,7 @@ _CONDITIONS: Final[dict[Condition, str]] = {
 }
 
 
-def conditioned(problem: Problem, condition: Condition, tokens: int) -> Prefix:
+def conditioned(problem: Problem, condition: Condition = "none", tokens: int = 0) -> Prefix:
     """The question alone, and after two newlines how long to think: about `tokens` tokens, or as many steps as that.
 
     No examples and no instruction: both would say by themselves how long thinking is.
