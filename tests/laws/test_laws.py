@@ -19,6 +19,7 @@ from ponder.engines.layers import (
     Faulty,
     Layer,
     Limited,
+    Penalising,
     Recorded,
     Replayed,
     Retrying,
@@ -60,6 +61,7 @@ SCRIPTS = {
     "hosted": lambda: Scripted(STEPS, without={"logprobs", "continue", "stoppable"}),
     "bare": lambda: Scripted(STEPS, without={"seed", "token_ids", "streams", "tells_stop_from_eos"}),
     "no bias": lambda: Scripted(STEPS, without={"logit_bias", "stop_ids", "top_logprobs", "scores"}),
+    "penalised in parts": lambda: Penalising(Scripted(STEPS, without={"switch_penalty"})),
     "slow": lambda: Scripted(STEPS, delay=lambda _, rng: 1e-4 * (rng.random() < 0.1), latency=1e-4),
 }
 

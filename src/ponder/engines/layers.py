@@ -9,6 +9,7 @@ Adaptive   lets in as many at a time as the server can take, which it finds out.
 Breaking   leaves a dead server alone.
 Balanced   makes one engine of several servers.
 Faulty     fails on purpose, for tests.
+Penalising gives TIP's switch penalty to an engine that can only bias tokens.
 
 A layer takes and gives what any engine does (`engines.laws` hold), and knows nothing of the others. Usual order,
 outermost first: Cached, Coalesced, Limited, Retrying; so that what waits for its next try keeps its slot, and
@@ -34,6 +35,7 @@ from ponder.engines._balanced import Balanced
 from ponder.engines._breaking import Breaking
 from ponder.engines._faulty import Faulty
 from ponder.engines._layer import Layer
+from ponder.engines._penalising import Penalising
 from ponder.engines._recording import Record, Recorded, Replayed
 from ponder.engines._sharing import Cached, Coalesced
 from ponder.engines.embedded.reply import Reply
@@ -54,6 +56,7 @@ __all__ = [
     "Faulty",
     "Layer",
     "Limited",
+    "Penalising",
     "Record",
     "Recorded",
     "Replayed",
