@@ -153,7 +153,7 @@ def test_on_asyncio_it_is_as_on_trio(name, budget):
 def test_another_seed_gives_another_tree_where_chance_plays(name):
     strategy = parse(name)
     texts = set()
-    for seed in range(8):
+    for seed in range(24):
         _, events = virtual(_seeded, name, seed)
         texts.add(tuple(nodes(events)))
     greedy = getattr(strategy, "temperature", 1) == 0

@@ -23,6 +23,7 @@ from ponder.strategies.revisions import Revisions
 from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.self_refine import SelfRefine
+from ponder.strategies.tip import TIP
 from ponder.strategies.tpo import TPO
 from ponder.strategies.tree_of_thoughts import TreeOfThoughts
 from ponder.strategies.zero_shot_cot import ZeroShotCoT
@@ -32,6 +33,7 @@ __all__ = [
     "CATALOGUE",
     "DVTS",
     "MCTS",
+    "TIP",
     "TPO",
     "AdaptiveConsistency",
     "BeamSearch",
