@@ -81,7 +81,8 @@ class Link:
         self._patience = patience
         self._ca = ca
         self._sessions: weakref.WeakKeyDictionary[Any, aiohttp.ClientSession] = weakref.WeakKeyDictionary()
-        self._ends: weakref.WeakKeyDictionary[Any, AsyncGenerator[None]] = weakref.WeakKeyDictionary()
+        self._ends: weakref.WeakKeyDictionary[Any, list[AsyncGenerator[None]]] = weakref.WeakKeyDictionary()
+        self._reuse = True
 
     def close(self) -> None:
         """No call is made from now on. Connections close with the event loop that they belong to."""
@@ -119,7 +120,7 @@ class Link:
         """
         session = await self._session()
         with self._translated(spent):
-            response = await session.post(self.url + path, json=dict(body), allow_redirects=False)
+            response = await self._send(session, "POST", path, body)
             try:
                 if response.status != 200:
                     raise refused(response.status, response.headers, await self._text(response), self.where)
@@ -157,9 +158,7 @@ class Link:
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         session = await self._session()
         with self._translated(lambda: 0):
-            response = await session.request(
-                method, self.url + path, json=None if body is None else dict(body), allow_redirects=False
-            )
+            response = await self._send(session, method, path, body)
             try:
                 text = await self._text(response)
             except BaseException:
@@ -172,6 +171,24 @@ class Link:
                 return json.loads(text)
             except (ValueError, RecursionError):
                 raise broken("sent an answer that is no JSON", self.where, 0) from None
+
+    async def _send(
+        self, session: aiohttp.ClientSession, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> aiohttp.ClientResponse:
+        """Send a request, and once more where the connection was closed before: llama-server closes one after each
+        stream and does not say so. From then on no connection is used twice.
+        """
+        import aiohttp
+
+        asked = {"json": None if body is None else dict(body), "allow_redirects": False}
+        try:
+            return await session.request(method, self.url + path, **asked)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if not self._reuse or isinstance(error, aiohttp.ClientConnectorError):
+                raise
+            self._reuse = False
+            self._sessions.clear()
+        return await (await self._session()).request(method, self.url + path, **asked)
 
     async def _text(self, response: aiohttp.ClientResponse) -> str:
         body = bytearray()
@@ -218,15 +235,18 @@ class Link:
         session = self._sessions.get(loop)
         if session is None or session.closed:
             session = self._sessions[loop] = self._opened()
-            self._ends[loop] = _kept(session)
-            await anext(self._ends[loop])
+            end = _kept(session)
+            self._ends.setdefault(loop, []).append(end)
+            await anext(end)
         return session
 
     def _opened(self) -> aiohttp.ClientSession:
         import aiohttp
 
         context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
-        connector = aiohttp.TCPConnector(limit=0, ssl=context, resolver=_resolver())
+        connector = aiohttp.TCPConnector(
+            limit=0, ssl=context, resolver=_resolver(), force_close=not self._reuse
+        )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING, sock_read=self._patience)
         headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
         return aiohttp.ClientSession(
