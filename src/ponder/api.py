@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 
     Model: TypeAlias = "str | Path | Engine | None"
 
-_loaded: dict[Path, Any] = {}
+_loaded: dict[Path | str, Any] = {}
 _loading = threading.Lock()  # who asks for the same model at the same time gets the same one
 
 
 def load(model: str | Path | None = None) -> Engine:
-    """The engine of a model: a catalogue name, or the path of a GGUF file; None is the default model.
+    """The engine of a model: a catalogue name, the path of a GGUF file, the address of a server
+    (http://127.0.0.1:8000/v1#model) or a name of ponder.toml; None is the default model.
 
-    It is fetched if need be, opened once per process (again if it was closed) and closed at exit.
+    A file is fetched if need be, opened once per process (again if it was closed) and closed at exit.
 
     Raises:
         PonderError: the model cannot be had or opened; the message says what to do.
@@ -46,13 +47,17 @@ def load(model: str | Path | None = None) -> Engine:
     from ponder import config
 
     settings = config.settings()
-    path = config.model_path(None if model is None else str(model), settings).resolve()
+    name = None if model is None else str(model)
+    upstream = config.remote(name or settings.model, settings)
+    key = upstream.name if upstream else config.model_path(name, settings).resolve()
     with _loading:
-        if path not in _loaded or _loaded[path].closed:
-            engine = config.open_engine(path, settings)
-            atexit.register(engine.close)
-            _loaded[path] = engine
-        opened: Engine = _loaded[path]
+        if key not in _loaded or getattr(_loaded[key], "closed", False):
+            if upstream:
+                _loaded[key] = config.open_remote(upstream, settings)
+            else:
+                _loaded[key] = config.open_engine(Path(key), settings)
+                atexit.register(_loaded[key].close)
+        opened: Engine = _loaded[key]
     return opened
 
 

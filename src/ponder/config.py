@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ponder.core.protocols import Engine, Scorer, Strategy
     from ponder.engines.llama_cpp import LlamaCpp
     from ponder.engines.openvino import OpenVino
+    from ponder.engines.servers.link import Link
+    from ponder.engines.servers.upstream import Upstream
     from ponder.models import Progress
 
 FILE = "ponder.toml"
@@ -35,6 +37,7 @@ class Settings:
     faster on x86 (decision 9). `deterministic` is of llama.cpp's; `library` is a libllama.so that takes the place of
     the one in the wheel, built from the same release for this very processor (`make native`). `roles` are the models
     of roles other than the solver's: a table in ponder.toml, PONDER_ROLES="feedback=A;edit=B" in the environment.
+    `upstreams` are the models on servers, [models.NAME] in ponder.toml; only there can they be given.
     """
 
     home: Path
@@ -47,6 +50,7 @@ class Settings:
     engine: str = "llama.cpp"
     library: Path | None = None
     roles: Mapping[str, str] = field(default_factory=dict, hash=False)
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict, hash=False)
 
     @property
     def runs(self) -> Path:
@@ -73,19 +77,31 @@ def settings(environ: Mapping[str, str] | None = None, folder: Path | None = Non
 
     """
     environ = os.environ if environ is None else environ
-    known = {f.name for f in fields(Settings)}
+    known = {f.name for f in fields(Settings)} - {"upstreams"}
     path = (folder or Path()) / FILE
     given: dict[str, tuple[str, Any]] = {}  # (where it was said, what)
-    for key, value in _read(path).items():
+    said_there = _read(path)
+    upstreams = _upstreams(said_there.pop("models", {}))
+    for key, value in said_there.items():
         if key not in known:
-            raise UnknownName(f"setting in {FILE}", key, known)
+            raise UnknownName(f"setting in {FILE}", key, known | {"models"})
         given[key] = f"{key} in {FILE}", value
     for key in known:
         if said := environ.get(f"PONDER_{key.upper()}"):
             given[key] = f"PONDER_{key.upper()}", said
     found: dict[str, Any] = {key: (READERS.get(key) or _text)(*said) for key, said in given.items()}
     home = found.pop("home", None)
-    return replace(Settings(Path(home).expanduser() if home else _home()), **found)
+    return replace(Settings(Path(home).expanduser() if home else _home(), upstreams=upstreams), **found)
+
+
+def _upstreams(tables: Any) -> Mapping[str, Upstream]:
+    if not tables:
+        return {}
+    from ponder.engines.servers.upstream import Upstream
+
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise UsageError(f"Models on servers are tables in {FILE}: [models.NAME], and below it url = ...")
+    return {name: Upstream.of(name, table) for name, table in tables.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -326,6 +342,87 @@ def scorers() -> Mapping[str, Scorer]:
     from ponder.scorers import ByName
 
     return ByName({SimulatedScorer.name: SimulatedScorer})
+
+
+def remote(name: str | None, settings: Settings) -> Upstream | None:
+    """The model on servers that a name means: one of ponder.toml, or http://127.0.0.1:8000/v1#model."""
+    if name is None or not name.startswith(("http://", "https://")):
+        return settings.upstreams.get(name or "")
+    from ponder.engines.servers.upstream import Upstream
+
+    return Upstream.at(name)
+
+
+def open_remote(
+    upstream: Upstream,
+    settings: Settings,
+    tell: Callable[[str], None] | None = None,
+    *,
+    afresh: bool = False,
+) -> Engine:
+    """The engine of a model on servers; the caller closes it.
+
+    What each server can do is probed once and kept (`ponder doctor URL` probes again, as `afresh` does).
+
+    Raises:
+        UsageError: the extra is not installed, or the address or the key's reference makes no sense.
+        EngineError: a server cannot be reached, or refuses.
+
+    """
+    import anyio
+
+    from ponder.engines.servers.found import Found
+    from ponder.engines.servers.probe import probe
+
+    folder = settings.cache / "servers"
+    ways = []
+    for link in links(upstream):
+        found = None if afresh else Found.load(folder, link.url, upstream.model)
+        if found is None:
+            if tell:
+                tell(f"Asking {link.where} what it can do, once.")
+            found = anyio.run(probe, link, upstream.model, upstream.dialect)
+            found.save(folder, upstream.model)
+        ways.append((link, found))
+    return upstream.engine(ways)
+
+
+def links(upstream: Upstream) -> list[Link]:
+    """The ways to the servers of a model; see `open_remote` for errors."""
+    try:
+        import aiohttp  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            "Models on servers need an extra. Install it: pip install 'ponder[servers]'"
+        ) from None
+    from ponder.engines.servers.link import Link
+
+    key = secret(upstream.key, f"key of the model {upstream.name}")
+    return [Link(url, key, patience=upstream.patience, ca=upstream.ca) for url in upstream.urls]
+
+
+def secret(reference: str | None, what: str, environ: Mapping[str, str] | None = None) -> str | None:
+    """What "${env:NAME}" or "file:/path" refers to.
+
+    Raises:
+        UsageError: it refers to nothing, or is no reference; the message never tells what it is.
+
+    """
+    if reference is None:
+        return None
+    environ = os.environ if environ is None else environ
+    if m := re.fullmatch(r"\$\{env:(\w+)\}", reference):
+        if value := environ.get(m[1]):
+            return value
+        raise UsageError(f"The {what} is to be in the environment as {m[1]}, and is not. Set it.")
+    if reference.startswith("file:"):
+        try:
+            return Path(reference.removeprefix("file:")).expanduser().read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise UsageError(
+                f"The {what} is to be in the file {reference[5:]}, which cannot be read."
+            ) from None
+    raise UsageError(f"Write the {what} as ${{env:NAME}} or file:/path, not as it is.")
 
 
 def close(engine: Engine) -> None:

@@ -101,7 +101,7 @@ def test_what_was_found_is_kept_and_read_again(tmp_path):
             return server.found
 
     found = run(job)
-    path = found.save(tmp_path / "cache")
+    path = found.save(tmp_path / "cache", found.model)
     assert Found.load(tmp_path / "cache", found.url, found.model) == found
     assert Found.load(tmp_path / "cache", found.url, "another") is None
     body = json.loads(path.read_text())

@@ -41,8 +41,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        metavar="NAME|FILE",
-        help="A name from `ponder models`, or the path of a GGUF file.",
+        metavar="NAME|FILE|URL",
+        help="A name from `ponder models` or ponder.toml, the path of a GGUF file, or a server: http://host:8000/v1#model.",
         show_default=False,
     ),
 ]
@@ -51,9 +51,10 @@ Models = Annotated[
     typer.Option(
         "--model",
         "-m",
-        metavar="[ROLE=]NAME|FILE",
+        metavar="[ROLE=]NAME|FILE|URL",
         help=(
-            "A name from `ponder models`, or the path of a GGUF file. Repeat it with a role for each that has a model of "
+            "A name from `ponder models` or ponder.toml, the path of a GGUF file, or a server: "
+            "http://host:8000/v1#model. Repeat it with a role for each that has a model of "
             "its own: -m A -m feedback=B. The solver plays all others."
         ),
         show_default=False,
@@ -105,7 +106,7 @@ def solve(
             "--budget",
             "-b",
             metavar="BUDGET",
-            help="The most to spend: 4k completion tokens; 4k,30s also seconds; total=16k; calls=20.",
+            help="The most to spend: 4k completion tokens; 4k,30s also seconds; total=16k; calls=20; '$0.02'.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same samples.")] = 0,
@@ -377,20 +378,71 @@ def export(
 
 @_command
 def doctor(
+    server: Annotated[
+        str | None,
+        typer.Argument(metavar="[SERVER]", help="The address of a server, or its name in ponder.toml."),
+    ] = None,
     model: Model = None,
     tune: Annotated[
         bool,
         typer.Option("--tune", help="Find the fastest settings for the model, in 10 seconds, and keep them."),
     ] = False,
 ) -> None:
-    """Check what this machine and a model can do."""
-    from ponder.cli.doctor import checkup
+    """Check what this machine and a model can do, or probe what a server does.
+
+    A server is asked a few tiny things, and what it can do is kept for later calls.
+
+    Examples:
+      ponder doctor
+      ponder doctor http://127.0.0.1:8000/v1
+    """
+    from ponder import config
+    from ponder.cli import doctor as doctors
     from ponder.cli.terminal import out, say
 
-    table, fine = checkup(_settings(), model, say if tune else None)
+    settings = _settings()
+    upstream = config.remote(server or model, settings)
+    if server and upstream is None:
+        raise UsageError(
+            f"{server} is no address of a server. Example: ponder doctor http://127.0.0.1:8000/v1"
+        )
+    if upstream:
+        table, fine = doctors.probed(upstream, settings)
+    else:
+        table, fine = doctors.checkup(settings, model, say if tune else None)
     out().print(table)
     if not fine:
         raise SystemExit(3)
+
+
+@_command
+def mock(
+    dialect: Annotated[
+        str, typer.Option(metavar="NAME", help="vllm, sglang, llama-server or openai: whose words it speaks.")
+    ] = "vllm",
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="The simulated model that answers.")
+    ] = "simulated",
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 is any free one.")] = 8000,
+    latency: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds before the first token.")] = 0.0,
+    pace: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds for each token.")] = 0.0,
+    faults: Annotated[
+        str,
+        typer.Option(metavar="FAULTS", help="What goes wrong how often: usual, or 500=5%,reset=1%,stall=1%."),
+    ] = "",
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the faults.")] = 0,
+) -> None:
+    """Serve a simulated model, with faults on demand, for tests and demonstrations.
+
+    It answers on this machine only. GET /mock/counters tells what it sees of its clients.
+
+    Examples:
+      ponder mock --dialect llama-server --port 8080
+      ponder mock --faults usual --pace 0.02
+    """
+    from ponder.cli import mocking
+
+    mocking.serve(dialect, model, port, latency, pace, faults, seed)
 
 
 app.command("ask", hidden=True)(solve)  # what the field's other tools call it
@@ -438,6 +490,8 @@ def _engine(
     key = model or settings.model or ""
     if key not in opened and (simulated := config.simulated(key)):
         opened[key] = simulated
+    if key not in opened and (upstream := config.remote(key, settings)):
+        opened[key] = config.open_remote(upstream, settings, None if quiet else say)
     if key not in opened:
         path = model_file(model, settings, yes=yes, quiet=quiet)
         key = str(path.resolve())

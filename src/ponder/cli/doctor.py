@@ -8,6 +8,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
+import anyio
 from rich.text import Text
 
 from ponder import config, models
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ponder.config import Settings
+    from ponder.engines.servers.upstream import Upstream
 
 
 TUNING = 10.0
@@ -76,6 +78,42 @@ def checkup(
             engine.close()
     except PonderError as error:
         say("model", str(error), well=False)
+    return table, fine
+
+
+def probed(upstream: Upstream, settings: Settings) -> tuple[Table, bool]:
+    """What the servers of a model do, probed anew, and whether all of them answer."""
+    from ponder.engines.servers.probe import probe
+
+    table, fine = listing(), True
+    for link in config.links(upstream):
+        table.add_row("server", Text(link.url))
+        try:
+            found = anyio.run(probe, link, upstream.model, upstream.dialect)
+            path = found.save(settings.cache / "servers", upstream.model)
+        except PonderError as error:
+            table.add_row("error", Text(str(error), style="red"))
+            fine = False
+            continue
+        interface = {
+            "chat": "its chat interface",
+            "completions": "raw completions",
+            "native": "its own interface",
+        }
+        stops = "by the server, which says by which" if found.keeps_stop else "here, closing the connection"
+        for what, how in (
+            ("model", found.model),
+            ("speaks", found.dialect),
+            ("context", f"{found.context:,} tokens" if found.context else "unknown"),
+            ("asked by", interface[found.wire]),
+            ("can", ", ".join(sorted(found.can)).replace("_", " ")),
+            ("cannot", ", ".join(found.notes) or "-"),
+            ("stop strings", f"are looked for {stops}"),
+            ("usage", "counted" if found.counts else "estimated, for the server does not count"),
+            ("n", "several samples of one request" if found.many else "one sample of each request"),
+            ("kept", str(path)),
+        ):
+            table.add_row(what, Text(how))
     return table, fine
 
 

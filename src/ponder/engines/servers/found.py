@@ -65,10 +65,10 @@ class Found:
     def words(self) -> Dialect:
         return DIALECTS[self.dialect]
 
-    def save(self, folder: Path) -> Path:
-        """Write it, whole or not at all."""
+    def save(self, folder: Path, asked: str | None = None) -> Path:
+        """Write it, whole or not at all, for whoever asks for the model by the name `asked`, or by none."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / name(self.url, self.model)
+        path = folder / name(self.url, asked)
         body = asdict(self) | {"can": sorted(self.can), "version": VERSION}
         with tempfile.NamedTemporaryFile("w", dir=folder, encoding="utf-8", delete=False) as file:
             json.dump(body, file, indent=1)
@@ -76,7 +76,7 @@ class Found:
         return path
 
     @classmethod
-    def load(cls, folder: Path, url: str, model: str) -> Found | None:
+    def load(cls, folder: Path, url: str, model: str | None = None) -> Found | None:
         """What was saved for this server; None if nothing was, or by another version of ponder."""
         try:
             body = json.loads((folder / name(url, model)).read_text("utf-8"))
@@ -100,9 +100,9 @@ class Found:
         return cls(**known)
 
 
-def name(url: str, model: str) -> str:
+def name(url: str, model: str | None) -> str:
     """The name of the file for a server's model."""
-    return hashlib.sha256(f"{url}#{model}".encode()).hexdigest()[:16] + ".json"
+    return hashlib.sha256(f"{url}#{model or ''}".encode()).hexdigest()[:16] + ".json"
 
 
 def _abilities(given: Any) -> frozenset[Ability]:
