@@ -16,7 +16,7 @@ from ponder.core.calls import Budget
 from ponder.core.errors import UsageError
 from ponder.core.problem import Problem
 from ponder.runtime.equality import Equality
-from ponder.runtime.preflight import check_roles
+from ponder.runtime.preflight import check_memory, check_roles
 from ponder.runtime.solve import solve as run_once
 from ponder.strategies import parse
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ponder.core.events import Watcher
     from ponder.core.problem import Kind
-    from ponder.core.protocols import Engine, Result, Strategy
+    from ponder.core.protocols import Engine, Memory, Result, Strategy
     from ponder.runtime.run import Run
 
     Model: TypeAlias = "str | Path | Engine | None"
@@ -69,6 +69,7 @@ async def asolve(
     budget: str | int | Budget | None = None,
     seed: int = 0,
     kind: Kind = "auto",
+    memory: str | Path | Memory | None = None,
     watchers: Sequence[Watcher] = (),
     live: Sequence[Watcher] = (),
     trace: str = "",
@@ -84,6 +85,8 @@ async def asolve(
         budget: "4k" or 4000 completion tokens, "4k,30s", "calls=20", or a `Budget`; None is without limit.
         seed: the same seed draws the same samples on a deterministic engine.
         kind: how answers are read and compared; "auto" finds out.
+        memory: what the strategy recalls from: a text file or a folder of them, searched by words, or by meaning as
+            "embeddings:FOLDER"; or any object with a `name` and `recall`.
         watchers: called with every event; `live` also with every token.
         trace: the id under which the watchers store the run.
         started: called with the run before its first call; `run.end("cancelled")` ends it early.
@@ -104,7 +107,10 @@ async def asolve(
         budget = Budget(tokens=budget)
     limit = Budget.parse(budget) if isinstance(budget, str) else budget
     by_role = model if isinstance(model, Mapping) else {"solver": model}
+    check_memory(memory, chosen)
     check_roles(by_role, [chosen], config.scorers())  # before a model is opened in vain
+    if isinstance(memory, str | Path):
+        memory = await anyio.to_thread.run_sync(config.memory, memory)
     engines = {role: await _engine(one) for role, one in ({"solver": None} | dict(by_role)).items()}
     equality = Equality()
     try:
@@ -116,6 +122,7 @@ async def asolve(
             scorers=config.scorers(),
             budget=limit,
             seed=seed,
+            memory=memory,
             watchers=watchers,
             live=live,
             trace=trace,
@@ -139,6 +146,7 @@ class Options(TypedDict, total=False):
     budget: str | int | Budget | None
     seed: int
     kind: Kind
+    memory: str | Path | Memory | None
     watchers: Sequence[Watcher]
     live: Sequence[Watcher]
     trace: str

@@ -18,7 +18,7 @@ from ponder.runtime.preflight import check_roles, roles
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ponder.core.protocols import Engine, Scorer, Strategy
+    from ponder.core.protocols import Engine, Memory, Scorer, Strategy
     from ponder.engines.llama_cpp import LlamaCpp
     from ponder.engines.openvino import OpenVino
     from ponder.engines.servers.link import Link
@@ -423,6 +423,25 @@ def secret(reference: str | None, what: str, environ: Mapping[str, str] | None =
                 f"The {what} is to be in the file {reference[5:]}, which cannot be read."
             ) from None
     raise UsageError(f"Write the {what} as ${{env:NAME}} or file:/path, not as it is.")
+
+
+def memory(place: str | Path) -> Memory:
+    """The memory that a path means: its passages found by words, or by meaning after "embeddings:".
+
+    Raises:
+        UsageError: there is no text there.
+        Unsupported: embeddings are asked for, and their extra is not installed.
+
+    """
+    from ponder.memory import BM25, MiniLM, Vectors, passages
+
+    how, colon, rest = str(place).partition(":")
+    if colon and how == "embeddings":
+        os.environ.setdefault(
+            "HF_HUB_OFFLINE", "1"
+        )  # the package holds its model; no hub is asked what is new
+        return Vectors(passages(Path(rest).expanduser()), MiniLM())
+    return BM25(passages(Path(place).expanduser()))
 
 
 def close(engine: Engine) -> None:

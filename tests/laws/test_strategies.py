@@ -26,6 +26,10 @@ def script(prefix):
     asked = prefix.prompt.messages[-1].text
     if "sure, likely or impossible" in asked:
         return {"sure": 0.5, "likely": 0.4, "impossible": 0.1}
+    if "write: none" in asked:
+        return {"none": 0.3, "Six sevens are forty-two.": 0.4, "Seven is prime.": 0.3}
+    if "from 0 to 10" in asked:
+        return {"8": 0.5, "2": 0.5}
     if "between <IMPROVED_VARIABLE>" in asked:
         said = {
             f"<IMPROVED_VARIABLE>The answer is {n}.</IMPROVED_VARIABLE>": p for n, p in ((41, 0.2), (42, 0.6))

@@ -111,6 +111,14 @@ def solve(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same samples.")] = 0,
     kind: Annotated[AnswerKind, typer.Option(help="How answers are read and compared.")] = AnswerKind.auto,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|FILE",
+            help="Texts that the strategy may recall, found by words; embeddings:FOLDER finds them by meaning.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no receipt.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch the model without asking.")] = False,
@@ -138,10 +146,15 @@ def solve(
 
     from ponder import config
     from ponder.cli import solving
+    from ponder.runtime.preflight import check_memory
 
     models = config.models_by_role(model or (), settings, [chosen])
+    check_memory(memory, chosen)
+    remembered = None if memory is None else config.memory(memory)
     with _engines(models, settings, yes=yes, quiet=quiet) as engines:
-        code = solving.solve(problem, chosen, engines, limit, seed, settings, as_json=as_json, quiet=quiet)
+        code = solving.solve(
+            problem, chosen, engines, limit, seed, settings, memory=remembered, as_json=as_json, quiet=quiet
+        )
     raise SystemExit(code)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ponder.core.calls import Budget
     from ponder.core.events import Watcher
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Engine, Result, Strategy
+    from ponder.core.protocols import Engine, Memory, Result, Strategy
 
 
 class Trace:
@@ -63,6 +63,7 @@ def solve(
     seed: int,
     settings: config.Settings,
     *,
+    memory: Memory | None = None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -78,6 +79,7 @@ def solve(
             model=engines,
             budget=budget,
             seed=seed,
+            memory=memory,
             watchers=[board.event, *trace.watchers],
             live=[] if quiet else [board.wrote],
             trace=trace.id,

@@ -111,6 +111,16 @@ class Delegated(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled(Event):
+    """A memory was asked, and gave these texts, the most relevant first."""
+
+    kind: ClassVar[str] = "recalled"
+    memory: str
+    query: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answered(Event):
     """The answers read off paths: (place, answer, key)."""
 

@@ -61,10 +61,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """A prompt and all written after it: one path of the trace tree."""
+    """A prompt and all written after it: one path of the trace tree.
+
+    `origin` is the place of the path that the prompt was made from (that it judges, or revises), so that the trace
+    hangs there what is written after it.
+    """
 
     prompt: Prompt
     segments: tuple[Segment, ...] = ()
+    origin: str = field(default="", compare=False)
 
     def __add__(self, more: Segment | str) -> Prefix:
         """The path with one segment more; a string is a segment that the strategy wrote. "" adds nothing."""
@@ -72,7 +77,7 @@ class Prefix:
             if not more:
                 return self
             more = Segment(more, sampled=False)
-        return Prefix(self.prompt, (*self.segments, more))
+        return Prefix(self.prompt, (*self.segments, more), self.origin)
 
     @property
     def text(self) -> str:
@@ -91,8 +96,8 @@ class Prefix:
 
     @property
     def place(self) -> str:
-        """Where the last sampled segment was drawn; "" at the prompt."""
-        return self.last.place if self.last else ""
+        """Where the last sampled segment was drawn; at the prompt its `origin`."""
+        return self.last.place if self.last else self.origin
 
     @property
     def done(self) -> bool:
@@ -117,7 +122,7 @@ class Prefix:
         """
         if not self.segments:
             return self
-        last, before = self.segments[-1], Prefix(self.prompt, self.segments[:-1])
+        last, before = self.segments[-1], Prefix(self.prompt, self.segments[:-1], self.origin)
         if last.finish == "eos":
             if last.token_ids is None:
                 return before + replace(last, finish="length")
@@ -131,7 +136,7 @@ class Prefix:
 
         It is cut as `before_stop` cuts: whole tokens are kept as ids.
         """
-        path = Prefix(self.prompt)
+        path = Prefix(self.prompt, (), self.origin)
         for segment in self.segments:
             if length < len(segment.text):
                 return _cut(path, segment, length, len(segment.token_ids or ()))
@@ -152,7 +157,7 @@ class Prefix:
             while segments and not segments[-1].sampled:
                 segments = segments[:-1]
             segments = segments[:-1]
-        return Prefix(self.prompt, segments)
+        return Prefix(self.prompt, segments, self.origin)
 
 
 def _start_of_stop(segment: Segment, stop: str) -> int:

@@ -205,6 +205,17 @@ class Scorer(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """Texts outside the model, which can be asked for those that bear on a query."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def recall(self, query: str, k: int) -> list[str]:
+        """At most `k` texts, the most relevant first; none where nothing bears on the query."""
+        ...
+
+
 class Left(Protocol):
     """What a strategy may know of its budget."""
 
@@ -308,6 +319,15 @@ class Run(Protocol):
 
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
         """The answer on each path with its canonical key."""
+        ...
+
+    async def recall(self, query: str, k: int) -> list[str]:
+        """At most `k` texts of the memory that bear on the query, the most relevant first. They are data: fence them.
+
+        Raises:
+            Unsupported: no memory was given. A strategy that recalls says so (`recalls`), and is told at the start.
+
+        """
         ...
 
     async def delegate(

@@ -12,7 +12,7 @@ import anyio
 from ponder.core.calls import Budget, Usage
 from ponder.core.errors import AllFailed, EngineError, UsageError
 from ponder.evals.pool import Pool
-from ponder.runtime.preflight import check_roles, preflight, roles
+from ponder.runtime.preflight import check_memory, check_roles, preflight, roles
 from ponder.runtime.solve import solve
 from ponder.strategies import parse
 
@@ -99,6 +99,7 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
         )
     check_roles(engines, [parse(arm.strategy) for arm in plan.arms], scorers)
     for arm in plan.arms:
+        check_memory(None, parse(arm.strategy))
         preflight(parse(arm.strategy), engines, scorers)
         Budget.parse(arm.budget)
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from ponder.core.errors import UnknownName, Unsupported
+from ponder.core.errors import UnknownName, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
-    from ponder.core.protocols import Ability, Engine, Scorer, Strategy
+    from ponder.core.protocols import Ability, Engine, Memory, Scorer, Strategy
 
 TOP = 20
 """The likeliest tokens that are recorded for a scorer which needs them: as many as DeepConf reads, and servers give."""
+
+
+NO_MEMORY = (
+    "There is no memory to recall from. Give one: --memory FOLDER, or a file, or memory= of ponder.solve."
+)
 
 
 def preflight(strategy: Strategy, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer]) -> None:
@@ -101,6 +107,28 @@ def roles(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[str] |
                 return None
             found |= inner
     return frozenset(found)
+
+
+def check_memory(memory: Memory | str | Path | None, strategy: Strategy) -> None:
+    """See that there is a memory where the strategy, or one inside it, recalls, and none where nobody does.
+
+    Raises:
+        Unsupported: it recalls, and there is none.
+        UsageError: there is one, and nobody recalls.
+
+    """
+    if memory is None and _recalls(strategy):
+        raise Unsupported(f"{strategy} recalls from a memory. {NO_MEMORY}")
+    if memory is not None and not _recalls(strategy):
+        raise UsageError(
+            f"A memory was given, and {strategy} never asks it. Use a strategy that recalls, for example "
+            "coat:recall=3, or leave the memory out."
+        )
+
+
+def _recalls(strategy: Strategy) -> bool:
+    nested = (value for value in _values(strategy) if hasattr(value, "solve"))
+    return bool(getattr(strategy, "recalls", False)) or any(map(_recalls, nested))
 
 
 def check_roles(given: Iterable[str], strategies: Sequence[Strategy], scorers: Mapping[str, Scorer]) -> None:

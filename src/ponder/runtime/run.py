@@ -29,7 +29,7 @@ from ponder.core.prefix import Prefix
 from ponder.core.protocols import BoundsPrompts, Candidate, Choice, Tokenizes
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.place import at, derive, here, name
-from ponder.runtime.preflight import TOP, find_scorer, preflight, recorded
+from ponder.runtime.preflight import NO_MEMORY, TOP, find_scorer, preflight, recorded
 from ponder.runtime.tasks import before, side_by_side
 from ponder.thinking import answers
 from ponder.thinking.aggregation import aggregate
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Engine,
         Halt,
         KeysOf,
+        Memory,
         Score,
         Scorer,
         Stop,
@@ -76,6 +77,7 @@ class Attempt:
     seed: int
     watchers: Sequence[e.Watcher]
     live: Sequence[e.Watcher]
+    memory: Memory | None = None
     usage: dict[str, Usage] = field(default_factory=dict)
     failed: int = 0
     degraded: bool = False  # it failed after something had been proposed
@@ -272,6 +274,17 @@ class Run:
             e.Answered(name(here().place), tuple((c.path.place, c.answer, c.key) for c in candidates))
         )
         return candidates
+
+    async def recall(self, query: str, k: int) -> list[str]:
+        memory = self._attempt.memory
+        if memory is None:
+            raise Unsupported(NO_MEMORY)
+        if k < 1:
+            raise UsageError(f"recall needs k of at least 1, not {k}.")
+        place = here().next()
+        texts = (await memory.recall(query, k))[:k]
+        self._attempt.emit(e.Recalled(name(place), memory.name, query, tuple(texts)))
+        return texts
 
     async def delegate(
         self, strategy: Strategy, budget: Budget | None = None, given: Sequence[Prefix] = ()

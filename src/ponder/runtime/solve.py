@@ -9,14 +9,14 @@ from ponder.core.calls import Budget
 from ponder.core.errors import OutOfBudget
 from ponder.core.protocols import Result
 from ponder.runtime.ledger import Ledger
-from ponder.runtime.preflight import check_roles, preflight
+from ponder.runtime.preflight import check_memory, check_roles, preflight
 from ponder.runtime.run import Attempt, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Choice, Engine, KeysOf, Scorer, Stop, Strategy
+    from ponder.core.protocols import Choice, Engine, KeysOf, Memory, Scorer, Stop, Strategy
 
 
 async def solve(
@@ -28,6 +28,7 @@ async def solve(
     scorers: Mapping[str, Scorer] | None = None,
     budget: Budget | None = None,
     seed: int = 0,
+    memory: Memory | None = None,
     watchers: Sequence[e.Watcher] = (),
     live: Sequence[e.Watcher] = (),
     trace: str = "",
@@ -41,13 +42,14 @@ async def solve(
         budget: None is without limit.
         seed: same seed, same tree, whatever the timing, while the budget does not bind, on a
             deterministic engine.
+        memory: what the strategy recalls from.
         watchers: see every event but `Wrote`.
         live: see `Wrote`.
         trace: the id under which the run is stored.
         started: gets the run, so that someone else can `end` it.
 
     Raises:
-        UsageError: the strategy cannot work on these engines, has no role that one of them is given, or its
+        UsageError: the strategy cannot work on these engines, needs a memory or asks none, has no role that one of them is given, or its
             parameters make no sense.
         EngineError, AllFailed: the model failed before anything was proposed.
 
@@ -56,8 +58,9 @@ async def solve(
     """
     scorers = scorers or {}
     check_roles(engines, [strategy], scorers)
+    check_memory(memory, strategy)
     preflight(strategy, engines, scorers)
-    attempt = Attempt(problem, engines, scorers, equality, seed, (*watchers,), (*live,))
+    attempt = Attempt(problem, engines, scorers, equality, seed, (*watchers,), (*live,), memory)
     run = Run(attempt, Ledger(budget))
     if started is not None:
         started(run)

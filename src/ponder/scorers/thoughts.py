@@ -26,6 +26,7 @@ class ThoughtValue:
 
     name: ClassVar[str] = "thought-value"
     needs: ClassVar[frozenset[Ability]] = frozenset()
+    roles: ClassVar[tuple[str, ...]] = ("judge",)
 
     n: Count = 3
     temperature: Temperature = 0.7
@@ -51,6 +52,7 @@ class ThoughtVote:
 
     name: ClassVar[str] = "thought-vote"
     needs: ClassVar[frozenset[Ability]] = frozenset()
+    roles: ClassVar[tuple[str, ...]] = ("judge",)
 
     n: Count = 5
     temperature: Temperature = 0.7

@@ -8,6 +8,7 @@ from ponder.strategies.catalogue import ALIASES, CATALOGUE, method, parameters, 
 from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
 from ponder.strategies.conditional_control import ConditionalControl
+from ponder.strategies.coat import CoAT
 from ponder.strategies.direct import Direct
 from ponder.strategies.dvts import DVTS
 from ponder.strategies.early_stopping import EarlyStopping
@@ -42,6 +43,7 @@ __all__ = [
     "ChainOfDraft",
     "ChainOfThought",
     "ConditionalControl",
+    "CoAT",
     "Direct",
     "EarlyStopping",
     "FeedbackEdit",

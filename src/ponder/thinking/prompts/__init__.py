@@ -1,6 +1,13 @@
 """The only place that knows wording: one file for each way of asking. Strategies never spell a prompt."""
 
 from ponder.thinking.prompts.asking import LETS_THINK, SHOTS, Style, ask, so_the_answer
+from ponder.thinking.prompts.associating import (
+    associate,
+    read_association,
+    read_relevance,
+    relevance,
+    with_memory,
+)
 from ponder.thinking.prompts.critique import (
     edit,
     feedback_on,
@@ -40,6 +47,7 @@ __all__ = [
     "compare_solutions",
     "comparison_grammar",
     "defused",
+    "associate",
     "edit",
     "feedback_on",
     "fenced",
@@ -48,10 +56,13 @@ __all__ = [
     "propose_thoughts",
     "read_comparison",
     "read_score",
+    "read_association",
+    "read_relevance",
     "read_thoughts",
     "read_value",
     "read_vote",
     "refine",
+    "relevance",
     "revise",
     "says_nothing",
     "score_grammar",
@@ -63,6 +74,7 @@ __all__ = [
     "textual_update",
     "value_thought",
     "vote_thoughts",
+    "with_memory",
 ]
 from ponder.thinking.prompts.forcing import Condition, conditioned
 

@@ -37,6 +37,7 @@ def propose_thoughts(problem: Problem, path: Prefix, k: int) -> Prefix:
         so_far,
         f"Write {k} different possible next steps, each on a line of its own and numbered. "
         'A step that ends the solution reads "The answer is ...".',
+        path.place,
     )
 
 
@@ -54,6 +55,7 @@ def value_thought(problem: Problem, path: Prefix) -> Prefix:
         problem,
         f"A solution so far. {_DATA}\n{fenced(path.text)}",
         "Can it still reach the right answer? Reply with one word: sure, likely or impossible.",
+        path.place,
     )
 
 
@@ -79,5 +81,6 @@ def read_vote(text: str, n: int) -> int | None:
     return said[-1] - 1 if said and 1 <= said[-1] <= n else None
 
 
-def _ask(problem: Problem, given: str, task: str) -> Prefix:
-    return Prefix(Prompt((Message("user", f"Question:\n{problem.question}\n\n{given}\n\n{task}"),)))
+def _ask(problem: Problem, given: str, task: str, origin: str = "") -> Prefix:
+    text = f"Question:\n{problem.question}\n\n{given}\n\n{task}"
+    return Prefix(Prompt((Message("user", text),)), origin=origin)
