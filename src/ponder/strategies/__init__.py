@@ -7,8 +7,8 @@ from ponder.strategies.budget_forcing import BudgetForcing
 from ponder.strategies.catalogue import ALIASES, CATALOGUE, method, parameters, parse, spell
 from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
-from ponder.strategies.conditional_control import ConditionalControl
 from ponder.strategies.coat import CoAT
+from ponder.strategies.conditional_control import ConditionalControl
 from ponder.strategies.direct import Direct
 from ponder.strategies.dvts import DVTS
 from ponder.strategies.early_stopping import EarlyStopping
@@ -42,8 +42,8 @@ __all__ = [
     "BudgetForcing",
     "ChainOfDraft",
     "ChainOfThought",
-    "ConditionalControl",
     "CoAT",
+    "ConditionalControl",
     "Direct",
     "EarlyStopping",
     "FeedbackEdit",
