@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from itertools import count
+from typing import NamedTuple
 
 import anyio
 import pytest
@@ -194,45 +195,54 @@ def hostile(seed=3):
     return found
 
 
+class Judged(NamedTuple):
+    """How long each took, which took too long, which were graded right, and whether the graders live on."""
+
+    seconds: list[float]
+    slow: list[tuple[str, float, str]]
+    right: list[tuple[str, object, str, str]]
+    lives: bool
+
+
+async def judge(answers):
+    """Grade them all, two at a time, against a gold of 42."""
+    equality = Equality(limit=LIMIT)
+    graders = Graders(equality)
+    judged = Judged([], [], [], lives=False)
+    await equality.keys([r"\sqrt{4}", r"\sqrt{9}"], "math")
+
+    async def some(start):
+        for at in range(start, len(answers), 2):
+            family, kind, text = answers[at]
+            item = Item(Problem(f"p{at}", (Message("user", "6 * 7 = ?"),), kind), "42")
+            began = time.perf_counter()
+            grade = await graders.grade(item, text, whole=at % 4 < 2 and family not in DIRECT)
+            took = time.perf_counter() - began
+            judged.seconds.append(took)
+            if took > LIMIT + MARGIN:
+                judged.slow.append((family.__name__, took, text[:60]))
+            if grade is not False and family is not digits:
+                judged.right.append((family.__name__, grade, text[:60], text[-60:]))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(some, 0)
+        group.start_soon(some, 1)
+    still = await graders.grade(Item(Problem("p", (Message("user", "?"),), "math"), "42"), "\\sqrt{1764}")
+    await graders.aclose()
+    await equality.aclose()
+    return judged._replace(lives=still is True)
+
+
 @pytest.mark.timeout(300)  # 98 s with seven jobs beside it on two cores
 def test_hostile_answers_are_judged_in_time_and_never_right():
     answers = hostile()
     assert len(answers) == ANSWERS
-    slow, right = [], []
-
-    async def judge():
-        equality = Equality(limit=LIMIT)
-        graders = Graders(equality)
-        await equality.keys([r"\sqrt{4}", r"\sqrt{9}"], "math")
-
-        async def some(start):
-            for at in range(start, ANSWERS, 2):
-                family, kind, text = answers[at]
-                item = Item(Problem(f"p{at}", (Message("user", "6 * 7 = ?"),), kind), "42")
-                began = time.perf_counter()
-                grade = await graders.grade(item, text, whole=at % 4 < 2 and family not in DIRECT)
-                took = time.perf_counter() - began
-                if took > LIMIT + MARGIN:
-                    slow.append((family.__name__, took, text[:60]))
-                if grade is not False and family is not digits:
-                    right.append((family.__name__, grade, text[:60], text[-60:]))
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(some, 0)
-            group.start_soon(some, 1)
-        still = await graders.grade(Item(Problem("p", (Message("user", "?"),), "math"), "42"), "\\sqrt{1764}")
-        await graders.aclose()
-        await equality.aclose()
-        return still
-
-    assert anyio.run(judge) is True
-    assert slow == []
-    assert right == []
+    judged = anyio.run(judge, answers)
+    assert judged.lives
+    assert judged.slow == []
+    assert judged.right == []
 
 
-@pytest.mark.parametrize(
-    "text", ["42 or 43", "$42=43$", "\\boxed{42} or \\boxed{43}", "The answer is 42 or 43."]
-)
 def test_a_text_that_declares_several_answers_gets_no_credit(text):
     async def judge():
         equality = Equality()

@@ -1,14 +1,8 @@
 """The harness loses nothing, measures nothing twice, and charges every arm in full."""
 
 import json
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 import anyio
 import pytest
@@ -19,7 +13,7 @@ from ponder.core.problem import Problem
 from ponder.engines.layers import Faulty
 from ponder.engines.scripted import Scripted
 from ponder.evals import harness
-from ponder.evals.harness import BEHIND, CROWD, Evaluation, Plan
+from ponder.evals.harness import Evaluation, Plan
 from ponder.evals.study import finished, item_body, item_of, study
 from ponder.evals.values import Arm, Item
 from ponder.store import RunFile, RunWriter
@@ -210,12 +204,13 @@ def test_an_item_is_the_same_after_it_was_kept():
     assert item_of("a", json.loads(json.dumps(item_body(item)))) == item
 
 
+AT_ONCE = 16
 CHILD = """
 import sys, anyio
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from evals.test_harness import *
-plan = Plan(items(40), ARMS[:4], (0,))
+plan = Plan(items(int(sys.argv[3])), ARMS[:4], (0,))
 folder = Path(sys.argv[1])
 calls = open(folder / "calls", "a")
 class Counted(Scripted):
@@ -231,48 +226,15 @@ if paths:
 else:
     to = writer(folder, plan)
 print("ready", flush=True)
-anyio.run(lambda: evaluated(plan, Counted(script, delay=0.0005), to, at_once=16, **known))
+anyio.run(lambda: evaluated(plan, Counted(script, delay=0.0005), to, at_once=AT_ONCE, **known))
 to.close()
 print("done", flush=True)
 """
 
 
 def test_kills_lose_nothing_that_was_kept_and_duplicate_nothing(tmp_path):
-    """SIGKILL at random points, resumed each time, until the plan is through (reliability row R1)."""
-    here = str(Path(__file__).parent.parent)
-    plan = Plan(items(40), ARMS[:4], (0,))
-    with writer(tmp_path / "whole", plan) as whole:
-        anyio.run(evaluated, plan, Scripted(script), whole)
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    chance, kills = random.Random(11), 0
-    kept_samples, kept_attempts = set(), set()
-    while True:
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(folder), here],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert child.stdout.readline() == "ready\n"
-        if kills < 10:
-            time.sleep(chance.random() * 0.4)  # the random point is a time
-            child.send_signal(signal.SIGKILL)
-            kills += 1
-        said = child.stdout.read()
-        child.wait()
-        child.stdout.close()
-        [path] = folder.glob("*.sqlite")
-        with RunFile.open(path) as run:
-            samples, done = run.samples(), finished(run)
-        assert kept_samples <= set(samples)
-        assert kept_attempts <= done
-        kept_samples, kept_attempts = set(samples), done
-        if "done" in said:
-            break
-    assert told(path) == told(folder.parent / "whole" / whole.path.name)
-    with RunFile.open(path) as run:
-        rows = [r for r in run.attempts() if r.status == "finished"]
-    assert len(rows) == len({(r.strategy, r.budget, r.problem, r.seed) for r in rows}) == len(plan)
-    spent_again = len((folder / "calls").read_text()) - len(samples)
-    in_flight = CROWD * 16  # of each attempt under way, one at least
-    assert 0 <= spent_again <= kills * (BEHIND + in_flight)
+    """Reliability row R1, at a small size."""
+    from proofs.kills import killed
+
+    figure = killed(tmp_path, items=40, kills=10)
+    assert figure.held, figure.said

@@ -263,36 +263,45 @@ class Faulty(sqlite3.Connection):
         return super().executemany(*args)
 
 
-@pytest.mark.parametrize("n", range(1, 41))
-def test_the_run_goes_on_when_its_file_fails(tmp_path, monkeypatch, n):
-    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Faulty), raising=True)
-    Faulty.left = n
+def write_until_it_fails(folder, n):
+    """On a disk that fails after `n` statements: all that was kept is whole, and the rest is told."""
     kept, stopped = 0, False
-    try:
-        writer = RunWriter.create(tmp_path)
-    except StoreError:
-        monkeypatch.undo()
-        assert list_runs(tmp_path) == [] or list_runs(tmp_path)[0].damage is None
-        return
-    for _ in range(8):
-        record(writer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Faulty), raising=True)
+        Faulty.left = n
         try:
-            writer.flush()
-            kept += 1
+            writer = RunWriter.create(folder)
         except StoreError:
-            stopped = True
-    record(writer)  # never raises into the run
-    if stopped:
-        with pytest.raises(StoreError, match=r"could not be written \(disk I/O error\).*Free some room"):
+            writer = None
+        if writer is not None:
+            for _ in range(8):
+                record(writer)
+                try:
+                    writer.flush()
+                    kept += 1
+                except StoreError:
+                    stopped = True
+            record(writer)  # never raises into the run
+            if stopped:
+                with pytest.raises(
+                    StoreError, match=r"could not be written \(disk I/O error\).*Free some room"
+                ):
+                    writer.close()
+            else:
+                writer.close()
             writer.close()
-    else:
-        writer.close()
-    writer.close()
-    monkeypatch.undo()
+    if writer is None:
+        assert list_runs(folder) == [] or list_runs(folder)[0].damage is None
+        return
     assert sound(writer.path) == kept * len(EVENTS) + (0 if stopped else len(EVENTS))
     with RunFile.open(writer.path) as run:
         assert len(run.attempts()) == kept + (not stopped)
     RunWriter.resume(writer.path).close()
+
+
+@pytest.mark.parametrize("n", range(1, 41))
+def test_the_run_goes_on_when_its_file_fails(tmp_path, n):
+    write_until_it_fails(tmp_path, n)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no RLIMIT_FSIZE")

@@ -1,0 +1,48 @@
+"""Graders: hostile answers end in time, and nothing wrong is taken for right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+from evals import test_graders_hostile as hostile
+from evals import test_graders_pairs as pairs
+
+from proofs import Figure, row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proofs import Tier
+
+
+@row(
+    "R31",
+    "5,000 hostile answers (towers, factorials, thousands of brackets and terms, control characters, injections) are graded in "
+    "time; of 2,000 pairs that must differ none is graded right, and of the pairs that must be equal all are",
+    "each answer at most 2 s of its worker's time (a wait for a new worker after a kill comes on top), 0 false positives, "
+    "at most 0.5 % false negatives",
+)
+def graders(folder: Path, tier: Tier) -> Figure:
+    del folder, tier
+    judged = anyio.run(hostile.judge, hostile.hostile())
+    differ = list(pairs.adversarial(pairs.PAIRS))
+    false = sum(grade is not False for grade, _ in anyio.run(pairs.graded, differ))
+    same = [
+        pair
+        for kind, found in pairs.SAME.items()
+        for one, other in found
+        for pair in ((one, other, kind), (other, one, kind))
+    ]
+    missed = sum(grade is not True for grade, _ in anyio.run(pairs.graded, same))
+    late = sum(took > hostile.LIMIT for took in judged.seconds)
+    return Figure(
+        f"{len(judged.seconds):,} hostile answers: {len(judged.right)} graded right, {late} took more than {hostile.LIMIT:g} s with "
+        f"the wait, the longest {max(judged.seconds):.1f} s; {len(differ):,} pairs that differ: {false} graded right; {len(same)} equal: "
+        f"{missed} graded wrong",
+        held=not judged.right
+        and not judged.slow
+        and judged.lives
+        and not false
+        and missed <= 0.005 * len(same),
+    )

@@ -1,0 +1,146 @@
+"""Processes that are killed: nothing that was acknowledged is lost, nothing is made twice, no file is half written."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from evals import test_harness as harness
+
+from ponder.engines.scripted import Scripted
+from ponder.evals.harness import Plan
+from ponder.evals.study import finished
+from ponder.store import RunFile
+from proofs import Figure, row
+
+if TYPE_CHECKING:
+    from proofs import Tier
+
+HERE = str(Path(__file__).parent.parent)
+PONDER = str(Path(sys.executable).with_name("ponder"))
+SIMULATED = (
+    "simulated",
+    "-m",
+    "simulated",
+    "-s",
+    "direct",
+    "-s",
+    "cot",
+    "-s",
+    "self-consistency:n=8",
+    "-b",
+    "4k",
+)
+
+
+def _kept(path: Path) -> tuple[set[object], set[object]]:
+    """The samples and the complete attempts that a reader finds in a run file."""
+    with RunFile.open(path) as run:
+        return set(run.samples()), set(finished(run))
+
+
+@row(
+    "R1",
+    "SIGKILL at random points of an evaluation (1,000 problems, 4 to 8 samples each, resumed by the same call) loses nothing "
+    "that was on disk and makes nothing twice",
+    "0 samples and 0 attempts lost, 0 duplicates, the final table equal to an uninterrupted run's; spent again at each kill: "
+    "no more than what was in flight or behind the disk",
+)
+def evaluation(folder: Path, tier: Tier) -> Figure:
+    items, kills = (1000, 100) if tier == "N" else (250, 10)
+    return killed(folder, items=items, kills=kills)
+
+
+def killed(folder: Path, *, items: int, kills: int, seed: int = 11) -> Figure:
+    """Evaluate so many items, killed so often."""
+    plan = Plan(harness.items(items), harness.ARMS[:4], (0,))
+    began = time.monotonic()
+    with harness.writer(folder / "whole", plan) as whole:
+        anyio.run(harness.evaluated, plan, Scripted(harness.script), whole)
+    span = (
+        2.5 * (time.monotonic() - began) / kills
+    )  # a killed child is slower: it waits for its disk and reads what there is
+    place = folder / "killed"
+    place.mkdir()
+    chance, done, lost, resumed = random.Random(seed), 0, 0, 0
+    samples: set[object] = set()
+    attempts: set[object] = set()
+    while True:
+        child = subprocess.Popen(
+            [sys.executable, "-c", harness.CHILD, str(place), HERE, str(items)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        if done < kills:
+            time.sleep(chance.random() * span)
+            before = _kept(next(place.glob("*.sqlite")))  # what a reader was told a moment before
+            samples, attempts = samples | before[0], attempts | before[1]
+            resumed += child.poll() is None
+            child.send_signal(signal.SIGKILL)
+            done += 1
+        said = child.stdout.read()
+        child.wait()
+        child.stdout.close()
+        [path] = place.glob("*.sqlite")
+        now = _kept(path)
+        lost += len(samples - now[0]) + len(attempts - now[1])
+        samples, attempts = now
+        if "done" in said:
+            break
+    with RunFile.open(path) as run:
+        names = [(r.strategy, r.budget, r.problem, r.seed) for r in run.attempts() if r.status == "finished"]
+    twice = len(names) - len(set(names))
+    same = harness.told(path) == harness.told(folder / "whole" / whole.path.name)
+    again = len((place / "calls").read_text()) - len(samples)
+    most = done * (harness.BEHIND + harness.CROWD * harness.AT_ONCE)
+    return Figure(
+        f"{resumed} kills of {len(plan):,} attempts, {len(samples):,} samples: {lost} lost, {twice} made twice, the table "
+        f"{'is' if same else 'is NOT'} that of an uninterrupted run; {again:,} samples generated again, {again / max(done, 1):.0f} a kill",
+        held=not lost and not twice and same and len(names) == len(plan) and 0 <= again <= most,
+    )
+
+
+@row(
+    "R3",
+    "SIGKILL while a report or a table is written leaves a whole file or none, and the next command writes it",
+    "0 half-written files",
+)
+def reports(folder: Path, tier: Tier) -> Figure:
+    kills = 50 if tier == "N" else 10
+    # One thread each, and nothing of this user's: a home of its own.
+    env = {"PATH": str(Path(sys.executable).parent), "PONDER_HOME": str(folder / "home"), "COLUMNS": "100"}
+
+    def ponder(*words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [PONDER, *words], cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    ponder("eval", *SIMULATED, "--limit", "60").communicate()
+    half = bad = 0
+    for words, name in ((("report", "-o"), "page.html"), (("export", "-o"), "table.jsonl")):
+        began = time.monotonic()
+        ponder(*words, name).communicate()
+        span = time.monotonic() - began
+        path = folder / name
+        whole, chance = path.read_bytes(), random.Random(name)
+        for _ in range(kills // 2):
+            path.unlink(missing_ok=True)
+            process = ponder(*words, name)
+            time.sleep(chance.random() * span)
+            process.kill()
+            process.communicate()
+            half += path.exists() and path.read_bytes() != whole
+        ponder(*words, name).communicate()
+        bad += path.read_bytes() != whole
+    return Figure(
+        f"{kills} kills: {half} half-written files, {bad} that could not be written afterwards",
+        held=not half and not bad,
+    )
