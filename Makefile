@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check evidence bench peers native fidelity faults docs clean
+.PHONY: help run test check evidence bench peers native fidelity faults prove docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor
 
 faults: .venv/.dev ## plant faults in the runtime and see the tests fail
 	@$(BIN)/python tests/plant_faults.py
+
+TIER := C
+prove: .venv/.dev ## measure what is promised under bad conditions into docs/reliability.md; TIER=N at full size, ROWS="R1 R3" only those
+	@$(BIN)/python tests/prove.py --tier $(TIER) $(ROWS)
 
 docs: .venv/.dev ## write docs/cli.md and the README's table of strategies
 	@$(BIN)/python docs/generate.py

@@ -37,6 +37,9 @@ def test_a_simulation_is_measured_reported_and_exported(ponder):
     by_direct = [outcome["correct"] for outcome in outcomes if outcome["strategy"].startswith("direct")]
     assert f"{sum(by_direct) / 30:.3f}" in done.stdout
     assert ponder("export", "-o", "outcomes.parquet").stdout == "outcomes.parquet\n"
+    logs = ponder("export", run["run"], "--format", "inspect").stdout.splitlines()
+    assert len(logs) == 3
+    assert all(json.loads((ponder.folder / name).read_text())["version"] == 2 for name in logs)
     assert ponder("report", run["run"]).stdout.strip() == f"{run['run']}.html"
     assert "no form" in ponder("export", "-o", "outcomes.doc").stderr
     other = ponder(*SIMULATED, "--fresh")
@@ -108,6 +111,8 @@ def test_a_malformed_line_is_named_and_the_rest_runs(ponder):
         (("eval", "-m", "simulated", "-s", "direkt"), "direct"),
         (("eval", "-m", "simulated:skil=1"), "skill"),
         (("eval", "-m", "simulated", "-b", "4x"), "4x"),
+        (("eval", "-m", "simulated", "--limit", "9-3"), "eleventh to the twentieth"),
+        (("eval", "-m", "simulated", "--sample-id", "none"), "no problem named 'none'"),
         (("eval", "chain_sum", "-m", "simulated", "--limit", "2", "--limit", "3"), "one for each"),
         (("report",), "ponder eval"),
     ],

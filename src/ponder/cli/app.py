@@ -74,6 +74,14 @@ class AnswerKind(StrEnum):
     open = "open"
 
 
+class ExportForm(StrEnum):
+    """What an evaluation is exported as."""
+
+    jsonl = "jsonl"
+    parquet = "parquet"
+    inspect = "inspect"
+
+
 def _command(f: Callable[..., None]) -> Callable[..., None]:
     """A command whose help is its docstring, with the line breaks of its examples and the list of exit codes kept."""
     about, _, examples = inspect.cleandoc(f.__doc__ or "").partition("\nExamples:\n")
@@ -273,13 +281,17 @@ def eval_(
         typer.Option("--budget", "-b", metavar="BUDGET", help="For each problem; repeat it for more."),
     ] = None,
     limit: Annotated[
-        list[int] | None,
+        list[str] | None,
         typer.Option(
             "--limit",
-            metavar="N",
-            min=1,
-            help="Problems of each task, 50 if not said; or repeat it, one for each task.",
+            metavar="N|N-M|SHARE",
+            help="Of each task the first N problems (50 if not said), those from N to M, or a share such as 0.1; "
+            "or repeat it, one for each task.",
         ),
+    ] = None,
+    sample_id: Annotated[
+        list[str] | None,
+        typer.Option("--sample-id", metavar="ID", help="Only these problems; * stands for anything."),
     ] = None,
     seeds: Annotated[
         int, typer.Option("--seeds", "--epochs", metavar="N", min=1, help="Times that each is attempted.")
@@ -311,7 +323,7 @@ def eval_(
       ponder eval --replay 8ggu -s adaptive-consistency:n=16 -s self-consistency:n=5
     """
     from ponder import config
-    from ponder.cli import evaluating
+    from ponder.cli import evaluating, exporting
     from ponder.cli.terminal import out, say
     from ponder.core.calls import Budget
     from ponder.core.errors import UsageError
@@ -330,14 +342,14 @@ def eval_(
     opened: AbstractContextManager[Mapping[str, Engine]]
     given = None
     if replay is None:
-        loaded = evaluating.load(named, limit or [50], seed)
+        loaded = evaluating.load(named, limit or [], sample_id or [], seed)
         for complaint in (c for task in loaded for c in task.complaints):
             say(complaint)
         plan = Plan(tuple(item for task in loaded for item in task.items), arms, tuple(range(seeds)))
         opened = _engines(
             config.models_by_role(model or (), settings, strategies), settings, yes=yes, quiet=quiet
         )
-    elif tasks or model or limit:
+    elif tasks or model or limit or sample_id:
         raise UsageError("--replay has the tasks, the problems and the model of its run. Leave yours out.")
     else:
         named = [f"replay of {replay}"]
@@ -351,7 +363,7 @@ def eval_(
     measured = evaluating.measured(settings, path.stem)
     out().print(evaluating.table(measured))
     if report:
-        evaluating.write_report(settings, path.stem, report)
+        exporting.write_report(settings, path.stem, report)
     else:
         say(f"See it whole: ponder report {path.stem}")
     raise SystemExit(code)
@@ -367,10 +379,10 @@ def report(
     ] = None,
 ) -> None:
     """Write an evaluation's report: one HTML file that opens offline."""
-    from ponder.cli import evaluating
+    from ponder.cli.exporting import write_report
     from ponder.cli.terminal import emit
 
-    emit(evaluating.write_report(_settings(), run, to))
+    emit(write_report(_settings(), run, to))
 
 
 @_command
@@ -379,14 +391,30 @@ def export(
         str | None, typer.Argument(metavar="[RUN]", help="An evaluation's id; else the newest.")
     ] = None,
     to: Annotated[
-        str, typer.Option("--to", "-o", metavar="FILE", help="A name that ends in .jsonl or .parquet.")
-    ] = "outcomes.jsonl",
+        str | None,
+        typer.Option(
+            "--to",
+            "-o",
+            metavar="FILE",
+            help="A name that ends in .jsonl or .parquet; for Inspect a folder, else logs.",
+        ),
+    ] = None,
+    form: Annotated[
+        ExportForm | None,
+        typer.Option("--format", "-f", help="If the name does not tell it.", show_default=False),
+    ] = None,
 ) -> None:
-    """Write an evaluation's outcomes as a table: a line for each attempt."""
-    from ponder.cli import evaluating
+    """Write an evaluation's outcomes as a table, a line for each attempt, or as logs for `inspect view`.
+
+    Examples:
+      ponder export 8ggu -o outcomes.parquet
+      ponder export --format inspect -o logs && inspect view --log-dir logs
+    """
+    from ponder.cli.exporting import export
     from ponder.cli.terminal import emit
 
-    emit(evaluating.export(_settings(), run, to))
+    for name in export(_settings(), run, to, form.value if form else None):
+        emit(name)
 
 
 @_command

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -26,18 +23,18 @@ from ponder.evals import tasks
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, Plan, check
 from ponder.evals.replay import replay, told
-from ponder.evals.report import render
 from ponder.evals.simulated import Simulated
 from ponder.evals.stats import accuracy
 from ponder.evals.study import finished, item_body, study
 from ponder.evals.tasks import Tasks
-from ponder.runtime.draw import lines
+from ponder.evals.tasks.parts import Part
+from ponder.evals.tasks.parts import named as those_named
 from ponder.runtime.equality import Equality
-from ponder.runtime.tree import grow
 from ponder.store import RunFile, RunWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine
@@ -50,25 +47,31 @@ EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
-def load(named: Sequence[str], limits: Sequence[int], seed: int) -> list[Tasks]:
-    """The items of tasks, as many of each as is said, once for all or for each.
+MANY = 50
+"""Problems of each task if nothing is said."""
+
+
+def load(named: Sequence[str], limits: Sequence[str], ids: Sequence[str], seed: int) -> list[Tasks]:
+    """The items of tasks, the part of each that is said (`Part.parse`), once for all or for each; then those named.
 
     Raises:
-        UsageError: there is no such task, it cannot be read, or the limits do not match the tasks.
+        UsageError: there is no such task or item, it cannot be read, or the limits make no sense.
 
     """
-    if len(limits) not in (1, len(named)):
+    parts = [Part.parse(limit) for limit in limits] or [Part() if ids else Part(stop=MANY)]
+    if len(parts) not in (1, len(named)):
         raise UsageError(
-            f"There are {len(named)} tasks and {len(limits)} limits. Give one for all, or one for each."
+            f"There are {len(named)} tasks and {len(parts)} limits. Give one for all, or one for each."
         )
-    return [_load(task, limits[i % len(limits)], seed) for i, task in enumerate(named)]
+    return those_named([_load(task, parts[i % len(parts)], seed) for i, task in enumerate(named)], ids)
 
 
-def _load(task: str, limit: int, seed: int) -> Tasks:
+def _load(task: str, part: Part, seed: int) -> Tasks:
     """Those of a simulated world, too, which are no use for a real model."""
     if task.partition(":")[0] == "simulated":
-        return Tasks(task, Simulated.named(task).world.items(limit))
-    return tasks.load(task, limit=limit, seed=seed)
+        world = Simulated.named(task).world
+        return part.of(Tasks(task, world.items(part.limit or 2 * MANY, part.start)))
+    return part.of(tasks.load(task, limit=part.limit, seed=seed, offset=part.start))
 
 
 def evaluate(
@@ -309,106 +312,3 @@ def measured(settings: config.Settings, run: str | None) -> Study:
     """The study of an evaluation; see `opened`."""
     with opened(settings, run) as file:
         return study(file)
-
-
-def write_report(settings: config.Settings, run: str | None, to: str | None) -> str:
-    """Write the report of an evaluation; the name of the file."""
-    with opened(settings, run) as file:
-        found = study(file)
-        page = render(found, Traces(file, [outcome.attempt for outcome in found.outcomes]))
-    return _written(Path(to or f"{found.name}.html"), page.encode("utf-8", "replace"))
-
-
-class Traces(Mapping[str, str]):
-    """Attempt id -> its tree, drawn when it is asked for."""
-
-    def __init__(self, file: RunFile, attempts: Sequence[str]) -> None:
-        self._file = file
-        self._attempts = dict.fromkeys(attempts)
-
-    def __getitem__(self, attempt: str) -> str:
-        if attempt not in self._attempts:
-            raise KeyError(attempt)
-        return "\n".join(lines(grow(self._file.events(int(attempt))), width=110, max_text=400))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._attempts)
-
-    def __len__(self) -> int:
-        return len(self._attempts)
-
-
-def export(settings: config.Settings, run: str | None, to: str) -> str:
-    """Write the outcomes of an evaluation, a row for each attempt; the name of the file.
-
-    Raises:
-        UsageError: the name tells no form, or pyarrow is missing.
-
-    """
-    found = measured(settings, run)
-    rows = [row(found, outcome) for outcome in found.outcomes]
-    path = Path(to)
-    if path.suffix == ".jsonl":
-        return _written(
-            path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows).encode("utf-8", "replace")
-        )
-    if path.suffix != ".parquet":
-        raise UsageError(f"{to} tells no form. Give a name that ends in .jsonl or .parquet.")
-    try:
-        import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
-        from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError as error:
-        raise UsageError("Parquet needs pyarrow. Install it: pip install 'ponder[evals]'") from error
-    buffer = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist(rows), buffer)
-    return _written(path, buffer.getvalue())
-
-
-def row(found: Study, outcome: Outcome) -> dict[str, Any]:
-    """An outcome as one flat row."""
-    item, usage = found.items.get(outcome.item), outcome.usage
-    return {
-        "run": found.name,
-        "model": found.model,
-        "simulated": found.simulated,
-        "strategy": outcome.arm.strategy,
-        "budget": outcome.arm.budget,
-        "oracle": outcome.arm.oracle,
-        "task": item.task if item else "",
-        "family": item.family if item else "",
-        "level": item.level if item else None,
-        "problem": outcome.item,
-        "seed": outcome.seed,
-        "gold": item.gold if item else None,
-        "answer": outcome.answer,
-        "correct": outcome.correct,
-        "prompt_tokens": usage.prompt,
-        "cached_tokens": usage.cached,
-        "completion_tokens": usage.completion,
-        "scorer_tokens": usage.scorer,
-        "calls": usage.calls,
-        "seconds": outcome.seconds,
-        "depth": outcome.depth,
-        "length": outcome.length,
-        "stop": outcome.stop,
-        "error": outcome.error,
-        "failed": outcome.failed,
-        "attempt": outcome.attempt,
-    }
-
-
-def _written(path: Path, content: bytes) -> str:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}). Name another place with --to."
-        ) from None
-    return str(path)

@@ -6,6 +6,7 @@ What models write is not trusted with a terminal: control characters never reach
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import unicodedata
@@ -43,7 +44,8 @@ def out() -> Console:
         def on_broken_pipe(self) -> None:
             _reader_left()
 
-    return Out()
+    # In a pipe there is no width: lines are not folded where somebody searches them.
+    return Out(width=None if sys.stdout.isatty() else shutil.get_terminal_size((120, 24)).columns)
 
 
 def say(text: str) -> None:

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from ponder.store import RunFile
 
 SCORER = "ponder"
-STOPS = {"length": "max_tokens", "cancelled": "unknown", "tool_calls": "tool_calls", "filtered": "content_filter"}
+STOPS = {
+    "length": "max_tokens",
+    "cancelled": "unknown",
+    "tool_calls": "tool_calls",
+    "filtered": "content_filter",
+}
 """Why a text ended, in Inspect's words; all else is "stop"."""
 
 
@@ -87,7 +92,11 @@ def _log(
         },
         "plan": {"name": "plan", "steps": [{"solver": arm.strategy, "params": {"budget": arm.budget}}]},
         "results": _results(outcomes),
-        "stats": {"started_at": created, "completed_at": created, "model_usage": {found.model: _usage(spent)}},
+        "stats": {
+            "started_at": created,
+            "completed_at": created,
+            "model_usage": {found.model: _usage(spent)},
+        },
         "samples": samples,
     }
 
@@ -117,8 +126,6 @@ def _sample(item: Item, outcome: Outcome, epoch: int, model: str, tree: Tree) ->
         "total_time": outcome.seconds,
         "uuid": f"{outcome.attempt}-{epoch}",
     }
-    if item.problem.choices:
-        sample["choices"] = list(item.problem.choices)
     if outcome.correct is not None:
         sample["scores"] = {
             SCORER: {
@@ -128,14 +135,22 @@ def _sample(item: Item, outcome: Outcome, epoch: int, model: str, tree: Tree) ->
             }
         }
     if outcome.error:
-        sample["error"] = {"message": outcome.error, "traceback": outcome.error, "traceback_ansi": outcome.error}
+        sample["error"] = {
+            "message": outcome.error,
+            "traceback": outcome.error,
+            "traceback_ansi": outcome.error,
+        }
     return sample
 
 
 def _choices(tree: Tree) -> list[dict[str, Any]]:
     """The texts of the paths whose answers were read, the chosen one first."""
     chosen = tree.finished.path if tree.finished else ""
-    places = [place for place, node in tree.nodes.items() if node.status == "ok" and (node.answer is not None or not node.children)]
+    places = [
+        place
+        for place, node in tree.nodes.items()
+        if node.status == "ok" and (node.answer is not None or not node.children)
+    ]
     places.sort(key=lambda place: place != chosen)
     found = []
     for place in places:
@@ -143,7 +158,9 @@ def _choices(tree: Tree) -> list[dict[str, Any]]:
         while (node := tree.nodes.get(at)) is not None:
             text, at = node.written + node.text + text, node.parent
         finish = tree.nodes[place].finish or ""
-        found.append({"message": {"role": "assistant", "content": text}, "stop_reason": STOPS.get(finish, "stop")})
+        found.append(
+            {"message": {"role": "assistant", "content": text}, "stop_reason": STOPS.get(finish, "stop")}
+        )
     return found
 
 
@@ -155,7 +172,9 @@ def _results(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             graded.setdefault(outcome.item, []).append(float(outcome.correct))
     scores = []
     if graded:
-        values = {"accuracy": accuracy(graded).value, "stderr": clustered_error(graded)}
+        values = {"accuracy": accuracy(graded).value}
+        if len(graded) > 1:
+            values["stderr"] = clustered_error(graded)
         scores.append(
             {
                 "name": SCORER,
