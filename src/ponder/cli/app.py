@@ -404,11 +404,13 @@ def export(
         typer.Option("--format", "-f", help="If the name does not tell it.", show_default=False),
     ] = None,
 ) -> None:
-    """Write an evaluation's outcomes as a table, a line for each attempt, or as logs for `inspect view`.
+    """Write an evaluation's outcomes as a table, a line for each attempt, or as logs for Inspect.
+
+    The logs are a folder, which `inspect view --log-dir` opens, with one file for each task and strategy.
 
     Examples:
       ponder export 8ggu -o outcomes.parquet
-      ponder export --format inspect -o logs && inspect view --log-dir logs
+      ponder export --format inspect -o logs
     """
     from ponder.cli.exporting import export
     from ponder.cli.terminal import emit
