@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ponder.core.calls import Budget, Sampling, Usage
 from ponder.core.errors import (
     AllFailed,
+    BadScore,
     ContextOverflow,
     EngineClosed,
     EngineError,
@@ -48,6 +49,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AllFailed",
+    "BadScore",
     "Budget",
     "Candidate",
     "Capabilities",

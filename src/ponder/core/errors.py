@@ -9,6 +9,7 @@
     │   ├── ModelFileError    the model file is missing, cut short or no model file
     │   ├── ContextOverflow   prompt and answer do not fit the model's context
     │   ├── EngineClosed      the engine was closed while, or before, it was asked
+    │   ├── BadScore          a scorer's values are no numbers, or not one for each path and step
     │   └── TransientError    worth another try: engines.layers.Retrying, and nobody else, tries again
     ├── AllFailed             every sample of a group failed; carries the errors
     └── StoreError            the run file cannot be written or read
@@ -77,6 +78,10 @@ class ContextOverflow(EngineError):
 
 class EngineClosed(EngineError):
     """The engine was closed while, or before, it was asked."""
+
+
+class BadScore(EngineError):
+    """A scorer's values are no numbers, or not one for each path and step."""
 
 
 class TransientError(EngineError):

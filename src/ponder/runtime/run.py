@@ -18,6 +18,7 @@ from ponder.core import events as e
 from ponder.core.calls import Bill, Budget, Sampling, Usage
 from ponder.core.errors import (
     AllFailed,
+    BadScore,
     EngineError,
     OutOfBudget,
     PonderError,
@@ -225,10 +226,10 @@ class Run:
             scope = Run(self._attempt, Ledger(None, self._ledger), self)
             scores: list[Score] = await scorer.score(self._attempt.problem, paths, scope)
         if len(scores) != len(paths):
-            raise EngineError(f"The scorer {scorer.name} gave {len(scores)} scores for {len(paths)} paths.")
+            raise BadScore(f"The scorer {scorer.name} gave {len(scores)} scores for {len(paths)} paths.")
         values = [aggregate(score.steps, how) if how and score.steps else score.value for score in scores]
         if any(math.isnan(value) for value in values):
-            raise EngineError(
+            raise BadScore(
                 f"The scorer {scorer.name} gave a score that is not a number; "
                 "perhaps the engine records no log-probabilities."
             )

@@ -3,6 +3,7 @@
 from ponder.scorers.catalogue import CATALOGUE, ByName, scorer
 from ponder.scorers.confidence import Confidence, MeanLogprob, MeanProbability, SelfCertainty
 from ponder.scorers.judges import Judge, PTrue
+from ponder.scorers.reward_models import OutcomeReward, ProcessReward
 from ponder.scorers.thoughts import ThoughtValue, ThoughtVote
 from ponder.scorers.verifiers import Arithmetic
 
@@ -14,7 +15,9 @@ __all__ = [
     "Judge",
     "MeanLogprob",
     "MeanProbability",
+    "OutcomeReward",
     "PTrue",
+    "ProcessReward",
     "SelfCertainty",
     "ThoughtValue",
     "ThoughtVote",
