@@ -3,12 +3,13 @@
 import math
 
 import pytest
-from support import Judge, attempt, searched, virtual
+from support import QUESTION, Judge, attempt, searched, virtual
 
-from ponder import AllFailed, EngineError, Unsupported
+from ponder import AllFailed, Candidate, EngineError, Segment, Unsupported
 from ponder.engines.scripted import Scripted
 from ponder.runtime.tree import grow
 from ponder.strategies import BeamSearch, BestOfN
+from ponder.strategies.stepwise import Leaf
 from ponder.thinking.steps import split
 
 TWO = {"First.\n\nThe answer is 42.": 0.5, "Second.\n\nThe answer is 41.": 0.5}
@@ -89,6 +90,19 @@ def test_a_path_that_is_not_over_has_the_answer_that_it_declares(name):
     assert result.answer == "42"
     script = {"So 7 * 6 is 42.\n\n" + "And so on 5.\n\n" * 99: 1}
     assert searched(f"{name}:n=4,max_tokens=40", script, right)[0].answer is None
+
+
+def test_nor_has_one_whose_step_ended_within_a_token():
+    """Models have ".\\n\\n" as one token; what comes before the stop in it has no ids of its own."""
+    strategy = BeamSearch()
+    path = strategy.start(QUESTION) + Segment("So it is 5.\n\n", (7, 8), (10, 13), stopped_by="\n\n")
+
+    class Reading:
+        async def read(self, paths):
+            return [Candidate(path, "5" if not path.cut else None) for path in paths]
+
+    choice = virtual(strategy.choose, Reading(), [Leaf(path, 0.5)])
+    assert choice.answer is None
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from ponder.core.prefix import Prefix
 from ponder.strategies.catalogue import Count, Natural, Temperature  # noqa: TC001 - read at run time
 from ponder.thinking.prompts import SHOTS, ask
 from ponder.thinking.search.allocation import distinct, top
@@ -14,7 +15,6 @@ from ponder.thinking.votes import Selection, select
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
     from ponder.core.protocols import Ability, Aggregation, Choice, Run, Scorer
 
@@ -100,5 +100,12 @@ class StepWise:
     async def choose(self, run: Run, leaves: Sequence[Leaf]) -> Choice:
         """The choice among the paths that are over, or else among all: one that is not has the answer it declares."""
         ends = [leaf for leaf in leaves if self.over(leaf.path)] or leaves
-        read = await run.read([path if path.done else path.before_stop for path, _ in ends])
+        read = await run.read([path if path.done else _cut(path) for path, _ in ends])
         return select(read, [leaf.value for leaf in ends], self.selection)
+
+
+def _cut(path: Prefix) -> Prefix:
+    """The path as one that a limit cut off: its last number is no answer (docs/decisions/0006-cut-texts.md)."""
+    if not path.segments:
+        return path
+    return Prefix(path.prompt, (*path.segments[:-1], replace(path.segments[-1], finish="length")))
