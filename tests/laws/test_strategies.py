@@ -30,12 +30,12 @@ def script(prefix):
         return {"none": 0.3, "Six sevens are forty-two.": 0.4, "Seven is prime.": 0.3}
     if "from 0 to 10" in asked:
         return {"8": 0.5, "2": 0.5}
-    if "between <IMPROVED_VARIABLE>" in asked:
+    if "begin with <IMPROVED_VARIABLE>" in asked:
         said = {
             f"<IMPROVED_VARIABLE>The answer is {n}.</IMPROVED_VARIABLE>": p for n, p in ((41, 0.2), (42, 0.6))
         }
         return said | {"Here it is: the answer is 42.": 0.2}
-    if prefix.text.endswith("answer (arabic numerals) is"):
+    if prefix.text.endswith(("answer (arabic numerals) is", "The final answer is")):
         return {" 42.": 0.7, " 41.": 0.3}
     return {f"Let me think.\n\nThe answer is {n}.": p for n, p in ((41, 0.15), (42, 0.7), (43, 0.15))}
 
@@ -160,6 +160,8 @@ def test_another_seed_gives_another_tree_where_chance_plays(name):
     for seed in range(24):
         _, events = virtual(_seeded, name, seed)
         texts.add(tuple(nodes(events)))
+        if len(texts) > 1:
+            break
     greedy = getattr(strategy, "temperature", 1) == 0
     assert (len(texts) == 1) == greedy
 

@@ -47,7 +47,7 @@ def explain(cls: type[Strategy]) -> dict[str, Any]:
         "paper": about.paper,
         "summary": _summary(about),
         "cost": about.cost,
-        "needs": sorted(about.needs),
+        "needs": sorted(about().needs),
         "roles": list(about().roles),
         "parameters": [{"name": n, "type": t, "default": d} for n, t, d in parameters(cls)],
     }

@@ -73,10 +73,15 @@ class Capabilities:
 
 
 class Delta(NamedTuple):
-    """What an engine wrote since it last called `watch`."""
+    """What an engine wrote since it last called `watch`.
+
+    `top` holds the likeliest tokens' log-probabilities, for each token that was written, where they are recorded
+    and the engine tells them as they come.
+    """
 
     text: str
     tokens: int
+    top: tuple[tuple[tuple[int, float], ...], ...] = ()
 
 
 Watch: TypeAlias = "Callable[[Delta], bool | None]"
@@ -84,8 +89,9 @@ Watch: TypeAlias = "Callable[[Delta], bool | None]"
 between two steps that it holds up: it must be quick and must not raise."""
 
 
-Halt: TypeAlias = "Callable[[str], str | None]"
-"""Given what a call has written so far, why it should write no more; None if it may. Quick, like a `Watch`."""
+Halt: TypeAlias = "Callable[[], Callable[[Delta], str | None]]"
+"""Makes a rule for one call. The rule is shown what is written as it comes, and ends the text by saying why; None goes
+on. It is called like a `Watch`, and must be as quick."""
 
 
 class Engine(Protocol):
@@ -262,8 +268,10 @@ class Run(Protocol):
     ) -> Prefix:
         """The prefix with one segment more. `visible`: what is written is the answer, shown as it comes.
 
-        `halt` sees the segment's text as it grows, where the engine can be stopped, and ends it by returning a
-        reason: the segment is then `cut`, with finish "cancelled" and the reason as `stopped_by`.
+        `halt` ends the text early: the segment is then `cut`, with finish "cancelled" and the reason as `stopped_by`. It
+        is asked as the engine tells what it writes; where it tells nothing, the text is written in several segments of up
+        to 64 tokens, and it is asked between them (not with `stop`, `min_tokens`, a grammar or a switch penalty, which
+        depend on all that a call writes).
         """
         ...
 
@@ -274,13 +282,15 @@ class Run(Protocol):
         *,
         until: Callable[[Sequence[Candidate]], bool] | None = None,
         role: str | Sequence[str] = "solver",
+        halt: Halt | None = None,
         **sampling: Any,
     ) -> list[Prefix]:
         """`n` exchangeable continuations (of each prefix), in order of index; as many as the budget pays for.
 
         `until` is asked with the candidates so far, in order of index, whatever the order in which they end;
         once it says yes, the rest are cancelled and only those it saw are returned. Of several roles each sample has
-        its own: they take turns.
+        its own: they take turns. `halt` makes a rule for each sample, as for `extend`; what it ends is a sample
+        whose text is cut.
 
         Raises:
             OutOfBudget: not one could be paid for.

@@ -71,11 +71,12 @@ def shown(segment: Segment, watch: Callable[[Delta], bool | None] | None) -> Seg
     if watch is None:
         return segment
     if segment.ends is None:
-        watch(Delta(segment.text, segment.usage.completion))
+        watch(Delta(segment.text, segment.usage.completion, segment.top_logprobs or ()))
         return segment
     start = 0
     for n, end in enumerate(segment.ends, 1):
-        if watch(Delta(segment.text[start:end], 1)) is False and n < len(segment.ends):
+        top = segment.top_logprobs[n - 1 : n] if segment.top_logprobs else ()
+        if watch(Delta(segment.text[start:end], 1, top)) is False and n < len(segment.ends):
             return _cut(segment, n)
         start = end
     return segment

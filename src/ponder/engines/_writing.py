@@ -74,6 +74,11 @@ class Writing:
             self.finish = "length"
         return token
 
+    def tops(self, last: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+        """The likeliest tokens' log-probabilities of the last tokens, where they are recorded."""
+        told = self._sampling.logprobs and "top_logprobs" in self._can
+        return tuple(self._tops[-last:]) if told else ()
+
     def segment(self, usage: Usage) -> Segment:
         ids, told = "token_ids" in self._can, self._sampling.logprobs
         return Segment(

@@ -241,7 +241,7 @@ class Scripted:
             tokens += 1
             self.completion_tokens += 1
             if watch is not None and (tokens == burst or writing.finish is not None):
-                if watch(Delta(text, tokens)) is False and writing.finish is None:
+                if watch(Delta(text, tokens, writing.tops(tokens))) is False and writing.finish is None:
                     writing.finish = "cancelled"
                 text, tokens = "", 0
         return writing

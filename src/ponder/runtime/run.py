@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import random
 import threading
@@ -27,7 +28,7 @@ from ponder.core.errors import (
     UsageError,
 )
 from ponder.core.prefix import Prefix
-from ponder.core.protocols import BoundsPrompts, Candidate, Choice, Tokenizes
+from ponder.core.protocols import BoundsPrompts, Candidate, Choice, Delta, Tokenizes
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.place import at, derive, here, name
 from ponder.runtime.preflight import NO_MEMORY, TOP, find_scorer, preflight, recorded
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from ponder.core.protocols import (
         Ability,
         Aggregation,
-        Delta,
         Engine,
         Halt,
         KeysOf,
@@ -65,6 +65,10 @@ R = TypeVar("R")
 
 GRACE = 1.0
 """Seconds that a strategy has to decide after time or patience ended, before it is cut off itself."""
+
+
+CHUNK = 64
+"""Tokens between two questions to a rule that may end a text, where an engine tells nothing while it writes."""
 
 
 @dataclass(slots=True)
@@ -148,7 +152,7 @@ class Run:
         **sampling: Any,
     ) -> Prefix:
         how = _sampling(sampling)
-        return await self._draw(here().next(), prefix, role, how, visible=visible, halt=halt)
+        return await self._write(here().next(), prefix, role, how, halt, visible=visible)
 
     async def sample(
         self,
@@ -157,6 +161,7 @@ class Run:
         *,
         until: Callable[[Sequence[Candidate]], bool] | None = None,
         role: str | Sequence[str] = "solver",
+        halt: Halt | None = None,
         **sampling: Any,
     ) -> list[Prefix]:
         if n < 1:
@@ -180,7 +185,9 @@ class Run:
             nonlocal asked, asking
             try:
                 if i not in drawn:
-                    drawn[i] = await self._draw((*place, i), starts[i], parts[i % len(parts)], how)
+                    drawn[i] = await self._write(
+                        (*place, i), starts[i], parts[i % len(parts)], how, halt, visible=False
+                    )
             except (EngineError, OutOfBudget) as error:
                 drawn[i] = error
             # In order of index, not of time: the first to end are the shortest, and a vote among those is biased.
@@ -361,15 +368,49 @@ class Run:
             if self._strategy is not None:
                 self._strategy.deadline = anyio.current_time() + GRACE
 
+    async def _write(
+        self,
+        place: Place,
+        prefix: Prefix,
+        role: str,
+        sampling: Sampling,
+        halt: Halt | None,
+        *,
+        visible: bool,
+    ) -> Prefix:
+        """One call; or, where a rule may end the text and the engine tells nothing while it writes, several.
+
+        Still one where it asks for what depends on all that the call wrote.
+        """
+        can = self._engine(role).capabilities.can
+        rule = halt() if halt else None
+        whole = sampling.stop or sampling.min_tokens or sampling.grammar or sampling.switch_penalty
+        if rule is None or whole or "streams" in can or "continue" not in can:
+            return await self._draw(place, prefix, role, sampling, rule, visible=visible)
+        path, left = prefix, sampling.max_tokens
+        for i in itertools.count():
+            part = replace(sampling, max_tokens=min(CHUNK, left))
+            path = await self._draw((*place, i), path, role, part, None, visible=visible)
+            new = path.segments[-1]
+            left -= new.usage.completion
+            if why := rule(Delta(new.text, new.usage.completion, new.top_logprobs or ())):
+                return Prefix(
+                    path.prompt, (*path.segments[:-1], replace(new, finish="cancelled", stopped_by=why))
+                )
+            # What is shorter than it was asked to be has ended, or its budget has.
+            if new.finish != "length" or new.usage.completion < part.max_tokens or left <= 0:
+                break
+        return path
+
     async def _draw(
         self,
         place: Place,
         prefix: Prefix,
         role: str,
         sampling: Sampling,
+        rule: Callable[[Delta], str | None] | None,
         *,
-        visible: bool = False,
-        halt: Halt | None = None,
+        visible: bool,
     ) -> Prefix:
         """One call to an engine, from the lease to the receipt."""
         attempt, ledger, at_place = self._attempt, self._ledger, name(place)
@@ -398,16 +439,15 @@ class Run:
             sampling = replace(sampling, max_tokens=lease.granted)
         parent, written = prefix.place, _written(prefix)
         live = attempt.live
-        text, why = "", None  # what was written, and why it was halted
+        why: str | None = None  # it was halted
 
         def watch(delta: Delta) -> bool:
-            nonlocal text, why
+            nonlocal why
             more = lease.use(delta.tokens)
             for watcher in live:
                 watcher(e.Wrote(at_place, delta.text, delta.tokens, visible))
-            if halt and more:
-                text += delta.text
-                why = halt(text)
+            said = rule(delta) if rule else None
+            why = why or (said if more else None)
             return more and why is None
 
         started = anyio.current_time()

@@ -9,8 +9,10 @@ from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
 from ponder.strategies.coat import CoAT
 from ponder.strategies.conditional_control import ConditionalControl
+from ponder.strategies.deepconf import DeepConf
 from ponder.strategies.direct import Direct
 from ponder.strategies.dvts import DVTS
+from ponder.strategies.early_exit import EarlyExit
 from ponder.strategies.early_stopping import EarlyStopping
 from ponder.strategies.feedback_edit import FeedbackEdit
 from ponder.strategies.lookahead import Lookahead
@@ -44,7 +46,9 @@ __all__ = [
     "ChainOfThought",
     "CoAT",
     "ConditionalControl",
+    "DeepConf",
     "Direct",
+    "EarlyExit",
     "EarlyStopping",
     "FeedbackEdit",
     "Lookahead",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from ponder.strategies.catalogue import Count, Natural, Temperature, method
-from ponder.thinking.loops import repeats
+from ponder.thinking.loops import looping
 from ponder.thinking.markers import closing, named, stops
 from ponder.thinking.prompts import Condition, conditioned
 
@@ -68,7 +68,7 @@ async def think(
         min_tokens=int(held),
         max_tokens=most,
         temperature=temperature,
-        halt=repeats,
+        halt=looping,
     )
     run.propose(path)
     return path

@@ -57,7 +57,7 @@ class FeedbackEdit:
             if not useful:
                 return [response]
             edits = await run.sample(
-                [edit(problem, response.text, text) for text in useful],
+                [edit(problem, response.text, text, self.shots) for text in useful],
                 role="edit",
                 temperature=self.temperature,
                 max_tokens=self.max_tokens,

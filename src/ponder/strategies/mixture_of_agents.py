@@ -50,5 +50,5 @@ class MixtureOfAgents:
         for _ in range(self.layers - 1):
             answers = await run.sample(prompt, self.n, role=self.proposers, **writing)
             run.propose(majority(await run.read(answers)))
-            prompt = synthesise(problem, [path.text for path in answers])
+            prompt = synthesise(problem, [path.text for path in answers], self.shots)
         return await run.extend(prompt, role="aggregator", visible=True, **writing)

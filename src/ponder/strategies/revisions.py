@@ -51,7 +51,7 @@ class Revisions:
         async def chain(start: Prefix) -> list[Candidate]:
             attempts = await run.read([start])
             for _ in range(depth - 1):
-                prompt = revise(problem, [c.path.text for c in attempts[-MEMORY:]])
+                prompt = revise(problem, [c.path.text for c in attempts[-MEMORY:]], self.shots)
                 path = await run.extend(
                     prompt, temperature=self.temperature, max_tokens=self.max_tokens, logprobs=0
                 )

@@ -56,7 +56,7 @@ class SelfRefine:
                 break
             history.append((path.text, feedback.text))
             path = await run.extend(
-                refine(problem, history), temperature=self.temperature, max_tokens=self.max_tokens
+                refine(problem, history, self.shots), temperature=self.temperature, max_tokens=self.max_tokens
             )
             responses += await run.read([path])
             if path.text == history[-1][0]:

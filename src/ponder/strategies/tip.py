@@ -8,7 +8,7 @@ from ponder.core.calls import SwitchPenalty
 from ponder.core.errors import UsageError
 from ponder.strategies.budget_forcing import answer, within
 from ponder.strategies.catalogue import Count, Natural, Probability, Temperature, method
-from ponder.thinking.loops import repeats
+from ponder.thinking.loops import looping
 from ponder.thinking.markers import named, stops
 from ponder.thinking.prompts import conditioned
 from ponder.thinking.thoughts import switches
@@ -56,7 +56,7 @@ class TIP:
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=within(run, self.max_thinking, self.max_answer),
-            halt=repeats,
+            halt=looping,
         )
         run.propose(path)
         return await answer(run, path, markers, self.max_answer)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ponder.core.prefix import Prefix
+    from ponder.core.protocols import Delta
 
 TOP = 20
 """The likeliest tokens that count, as in the paper."""
@@ -80,3 +81,52 @@ MEASURES: Mapping[str, Callable[[Sequence[float], int], float]] = {
     "bottom": bottom,
 }
 """How the confidence of a trace is made of that of its tokens, by name."""
+
+
+# -- stopping traces while they are written (section 3.2) -------------------------------------------------------------
+
+
+def window_for(traces: Sequence[Sequence[float]], most: int) -> int:
+    """The group of the paper, `most` tokens, or an eighth of the mean trace where that is less: at least one token.
+
+    The paper's 2,048 are about an eighth of its traces; in shorter ones a group as long as the trace would tell
+    nothing before its end.
+    """
+    return min(most, max(1, sum(map(len, traces)) // (8 * max(1, len(traces)))))
+
+
+def percentile(values: Sequence[float], p: float) -> float:
+    """The value below which `p` percent of the values lie, between two of them in proportion.
+
+    Raises:
+        ValueError: there are no values.
+
+    """
+    if not values:
+        raise ValueError("A percentile needs values.")
+    ranked = sorted(values)
+    at = (len(ranked) - 1) * p / 100
+    low = int(at)
+    high = min(low + 1, len(ranked) - 1)
+    return ranked[low] + (ranked[high] - ranked[low]) * (at - low)
+
+
+class Falling:
+    """A rule that halts a text whose current group is less confident than `threshold`.
+
+    It lets a text go on until one group is full, and knows nothing of tokens whose likeliest are not told.
+    """
+
+    def __init__(self, window: int, threshold: float) -> None:
+        self._window = window
+        self._threshold = threshold
+        self._sums = [0.0]
+
+    def __call__(self, delta: Delta) -> str | None:
+        fell = False
+        for likeliest in delta.top:
+            self._sums.append(self._sums[-1] + of_token([p for _, p in likeliest[:TOP]]))
+            if len(self._sums) > self._window:
+                group = (self._sums[-1] - self._sums[-1 - self._window]) / self._window
+                fell = fell or group < self._threshold
+        return "confidence" if fell else None

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ponder.core.protocols import Delta
 
 COPIES: Final = 3
 LEAST: Final = 240
@@ -30,3 +35,15 @@ def repeats(text: str, copies: int = COPIES, least: int = LEAST) -> str | None:
         if span <= end - first and text[-span:-period] == text[end - span + period :]:
             return "repetition"
     return None
+
+
+def looping() -> Callable[[Delta], str | None]:
+    """Makes a rule that halts a text once it only repeats itself."""
+    text = ""
+
+    def rule(delta: Delta) -> str | None:
+        nonlocal text
+        text += delta.text
+        return repeats(text)
+
+    return rule

@@ -174,7 +174,7 @@ def _check(value: Any) -> None:
     for name, hint in _hints(type(value)).items():
         given = getattr(value, name)
         limits = next((x for x in getattr(hint, "__metadata__", ()) if isinstance(x, Range)), None)
-        if limits and not limits.low <= given <= limits.high:
+        if limits and given is not None and not limits.low <= given <= limits.high:
             raise UsageError(f"{value.name} takes {name} {limits}, not {given}.")
         if isinstance(given, str):
             list(_parts(given))  # else it could not be written down

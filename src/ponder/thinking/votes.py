@@ -124,6 +124,22 @@ def borda(candidates: Sequence[Candidate], p: float = 0.5) -> Choice:
     return replace(choice, candidates=tuple(candidates))
 
 
+def share(candidates: Sequence[Candidate]) -> float:
+    """The part of the whole weight that the leading answer has; 0 where there is none."""
+    votes = majority(candidates).votes if candidates else ()
+    whole = math.fsum(weight for _, weight in votes)
+    return votes[0][1] / whole if whole > 0 else 0.0
+
+
+def entropy(candidates: Sequence[Candidate]) -> float:
+    """The entropy of the answers, by that of as many different ones: 0 where all agree, 1 where none does, or one is
+    all there is.
+    """
+    c = counts(candidates)
+    n = sum(c)
+    return -math.fsum(k / n * math.log(k / n) for k in c) / math.log(n) if n > 1 else 1.0
+
+
 def counts(candidates: Sequence[Candidate]) -> list[int]:
     """How often each answer was given, most common first."""
     return [n for _, n in Counter(c.key for c in candidates if c.key is not None).most_common()]
@@ -167,6 +183,16 @@ def dirichlet(candidates: Sequence[Candidate]) -> float:
 
     inner = sum((4 if i % 2 else 2) * density(i * h) for i in range(1, steps))  # Simpson's rule
     return (density(0) + inner + density(end)) * h / 3
+
+
+def expected_samples(shares: Sequence[float], w: int, n: int) -> float:
+    """How many samples early stopping draws in the mean, in windows of `w`, `n` at most (Li et al. 2024, section 3.3).
+
+    `shares` are the probabilities of the answers. A window agrees with probability q = sum of their w-th powers, and
+    the first that does is the last one drawn.
+    """
+    q, m = math.fsum(p**w for p in shares), max(1, n // w)
+    return w * (math.fsum(q * (1 - q) ** i * (i + 1) for i in range(m - 1)) + (1 - q) ** (m - 1) * m)
 
 
 def unanimous(candidates: Sequence[Candidate]) -> bool:

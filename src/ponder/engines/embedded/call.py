@@ -116,7 +116,7 @@ class Writing:
             if drawn.certainty is not None:
                 self._certainty.append(drawn.certainty)
             more, finish, stopped_by = self._write(drawn.token)
-            if self._watch and self._watch(Delta(more, 1)) is False and finish is None:
+            if self._watch and self._watch(Delta(more, 1, self._told())) is False and finish is None:
                 finish = "cancelled"
             if finish is None:
                 return drawn.token
@@ -130,6 +130,9 @@ class Writing:
     def finish(self) -> None:
         if self._segment:
             self.reply.answer(self._segment)
+
+    def _told(self) -> tuple[tuple[tuple[int, float], ...], ...]:
+        return (self._top[-1],) if self._how.logprobs else ()
 
     def _write(self, token: int) -> tuple[str, Finish | None, str | None]:
         """The text that a token adds, and whether it ends the segment: how, and by what."""

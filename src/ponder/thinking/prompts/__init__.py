@@ -30,6 +30,7 @@ from ponder.thinking.prompts.judging import (
     says_nothing,
     score_grammar,
 )
+from ponder.thinking.prompts.probing import PROBE
 from ponder.thinking.prompts.thoughts import (
     propose_thoughts,
     read_thoughts,
@@ -41,6 +42,7 @@ from ponder.thinking.prompts.thoughts import (
 
 __all__ = [
     "LETS_THINK",
+    "PROBE",
     "SHOTS",
     "Style",
     "ask",
