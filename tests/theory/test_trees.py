@@ -129,3 +129,59 @@ def test_a_thought_without_an_end_is_finished():
     for strategy in ("tot:depth=1", "mcts:depth=1,roll=0"):
         result, _ = virtual(job, strategy)
         assert result.answer in ("41", "42")
+
+
+@dataclass(frozen=True)
+class Right:
+    """A perfect scorer, or one that tells how good each kind of answer is."""
+
+    name: ClassVar[str] = "right"
+    needs: ClassVar[frozenset] = frozenset()
+
+    async def score(self, problem, paths, run):
+        values = {"40": 0.1, "41": 0.5, "42": 1.0, "43": 0.9}
+        return [Score(next(v for text, v in values.items() if text in path.text)) for path in paths]
+
+
+def answering(fresh, revised):
+    return lambda prefix: revised if "earlier attempts" in prefix.prompt.messages[-1].text else fresh
+
+
+def said(answer):
+    return {f"The answer is {answer}.": 1.0}
+
+
+def test_ab_mcts_with_a_perfect_scorer_is_right_as_often_as_best_of_n():
+    """Wherever an answer is drawn it is right with p, and the search ends at the first that is: 1 - (1 - p)^n."""
+    p, n, seeds = 0.2, 4, 300
+    world = {"The answer is 42.": p, "The answer is 41.": 1 - p}
+    for prior in ("gaussian", "beta"):
+        share = solved(f"ab-mcts:n={n},scorer=right,prior={prior}", Right(), answering(world, world), seeds)
+        expected = 1 - (1 - p) ** n
+        assert abs(share - expected) < 3.5 * math.sqrt(expected * (1 - expected) / seeds)
+
+
+@pytest.mark.parametrize("prior", ["gaussian", "beta"])
+def test_ab_mcts_goes_wider_where_fresh_answers_are_better_and_deeper_where_revisions_are(prior):
+    def deep(fresh, revised, seeds=10, n=40):
+        """The share of answers that are revisions."""
+        calls = revisions = 0
+        for seed in range(seeds):
+            strategy = f"ab-mcts:n={n},scorer=right,prior={prior}"
+            _, events = virtual(_solve, strategy, Right(), answering(said(fresh), said(revised)), seed)
+            parents = [event.parent for event in events if event.kind == "extended"]
+            calls += len(parents)
+            revisions += sum(map(bool, parents))
+        return revisions / calls
+
+    wide, even, narrow = deep(43, 40), deep(41, 41), deep(40, 43)
+    assert wide < even < narrow
+    assert wide < 0.35
+    assert narrow > 0.65
+
+
+def test_a_revision_hangs_in_the_trace_below_what_it_revises():
+    _, events = virtual(_solve, "ab-mcts:n=12,scorer=right", Right(), answering(said(40), said(43)), 0)
+    drawn = {event.place: event for event in events if event.kind == "extended"}
+    assert all(event.parent in drawn for event in drawn.values() if "43" in event.text)
+    assert all(not event.parent for event in drawn.values() if "40" in event.text)

@@ -7,7 +7,8 @@ import statistics
 import pytest
 
 from ponder import UsageError
-from ponder.thinking.search.values import Beta, Gaussian, Node, back_up, bounded, descend, uct
+from ponder.thinking.search.thompson import PRIORS, Beta, Branch, Gaussian, wider_or_deeper
+from ponder.thinking.search.values import Node, back_up, bounded, descend, uct
 
 
 def test_uct_by_its_formula():
@@ -109,3 +110,43 @@ def test_the_beta_posterior_and_its_draws():
     assert (belief.a, belief.b) == (3.0, 2.0)
     draws = [belief.draw(rng) for _ in range(n)]
     assert statistics.fmean(draws) == pytest.approx(0.6, abs=4 * math.sqrt(0.04 / n))
+
+
+@pytest.mark.parametrize("prior", ["gaussian", "beta"])
+def test_who_learns_from_a_score(prior):
+    """A new child's score goes to its parent's GEN and to itself; upwards to each edge's CONT and child."""
+    made = PRIORS[prior]
+
+    def after(*scores):
+        belief = made()
+        for score in scores:
+            belief.see(score)
+        return belief
+
+    root = Branch("root", made)
+    a = root.add("a", 0.9)
+    b = a.add("b", 0.4)
+    c = b.add("c", 0.2)
+    assert (root.gen, root.cont) == (after(0.9), after(0.4, 0.2))
+    assert (a.own, a.gen, a.cont) == (after(0.9, 0.4, 0.2), after(0.4), after(0.2))
+    assert (b.own, b.gen, b.cont) == (after(0.4, 0.2), after(0.2), made())
+    assert (c.own, c.gen, root.own) == (after(0.2), made(), made())
+    assert [node.state for node in c.parent.parent.children] == ["b"]
+
+
+def test_a_leaf_can_only_grow_and_the_posterior_decides_elsewhere():
+    rng = random.Random(3)
+    root = Branch("root", Gaussian)
+    assert wider_or_deeper(root, rng) is root
+    a, b = root.add("a", 0.5), root.add("b", 0.5)
+    n = 4000
+    for good, bad in ((root.gen, root.cont), (root.cont, root.gen)):
+        (good.m, good.kappa), (bad.m, bad.kappa) = (0.9, 400.0), (0.1, 400.0)
+        chosen = [wider_or_deeper(root, rng) for _ in range(n)]
+        assert chosen.count(root) / n == pytest.approx(float(good is root.gen), abs=0.02)
+    (a.own.m, a.own.kappa, a.own.nu), (b.own.m, b.own.kappa, b.own.nu) = (0.6, 9.0, 900.0), (0.4, 9.0, 900.0)
+    a.own.tau2 = b.own.tau2 = 0.09
+    chosen = [wider_or_deeper(root, rng) for _ in range(n)]
+    share = chosen.count(a) / (chosen.count(a) + chosen.count(b))
+    expected = 1 - statistics.NormalDist(0.2, math.sqrt(2 * 0.09 / 9)).cdf(0)
+    assert share == pytest.approx(expected, abs=0.03)

@@ -1,5 +1,6 @@
 """One file per method, named as the paper names it. This is the catalogue: {name: class}."""
 
+from ponder.strategies.ab_mcts import ABMCTS
 from ponder.strategies.adaptive_consistency import AdaptiveConsistency
 from ponder.strategies.beam_search import BeamSearch
 from ponder.strategies.best_of_n import BestOfN
@@ -32,6 +33,7 @@ from ponder.strategies.tree_of_thoughts import TreeOfThoughts
 from ponder.strategies.zero_shot_cot import ZeroShotCoT
 
 __all__ = [
+    "ABMCTS",
     "ALIASES",
     "CATALOGUE",
     "DVTS",

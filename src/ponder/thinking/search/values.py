@@ -1,6 +1,6 @@
 """Which node a tree search goes to next, and what it learns from where it went.
 
-UCT with values backed up as visit-weighted means, and Thompson sampling with conjugate posteriors.
+UCT, with values backed up as visit-weighted means.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ponder.core.errors import UsageError
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Iterator, Sequence
 
 T = TypeVar("T")
@@ -109,46 +108,3 @@ def back_up(node: Node[T]) -> None:
         visits = sum(child.visits for child in above.children)
         if visits:
             above.value = math.fsum(child.visits * child.value for child in above.children) / visits
-
-
-@dataclass(slots=True)
-class Gaussian:
-    """What is believed of the mean of a score: normal-inverse-gamma, conjugate to a normal with unknown variance.
-
-    sigma^2 ~ inverse-gamma(nu / 2, nu tau2 / 2) and mu | sigma^2 ~ normal(m, sigma^2 / kappa). The defaults are
-    the priors of AB-MCTS-A (2503.04412, appendix; released code).
-    """
-
-    m: float = 0.0
-    kappa: float = 1.0
-    nu: float = 1.0
-    tau2: float = 0.1
-
-    def see(self, score: float) -> None:
-        """The posterior after one score more: the batch formulas, one observation at a time."""
-        kappa, nu = self.kappa + 1, self.nu + 1
-        self.tau2 = (self.nu * self.tau2 + self.kappa * (score - self.m) ** 2 / kappa) / nu
-        self.m = (self.kappa * self.m + score) / kappa
-        self.kappa, self.nu = kappa, nu
-
-    def draw(self, rng: random.Random) -> float:
-        """A mean from the posterior."""
-        variance = self.nu * self.tau2 / (2 * rng.gammavariate(self.nu / 2, 1))
-        return rng.gauss(self.m, math.sqrt(variance / self.kappa))
-
-
-@dataclass(slots=True)
-class Beta:
-    """What is believed of the mean of a score in [0, 1]: beta, with Jeffreys' prior by default."""
-
-    a: float = 0.5
-    b: float = 0.5
-
-    def see(self, score: float) -> None:
-        """The posterior after one score more."""
-        self.a += score
-        self.b += 1 - score
-
-    def draw(self, rng: random.Random) -> float:
-        """A mean from the posterior."""
-        return rng.betavariate(self.a, self.b)
