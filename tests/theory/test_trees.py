@@ -9,6 +9,7 @@ from support import attempt, virtual
 
 from ponder import Score, UsageError
 from ponder.engines.scripted import Scripted
+from ponder.thinking.steps import head
 
 WORLD = {
     "Multiply first.\n\nThen add.\n\nThe answer is 41.": 0.6,
@@ -185,3 +186,59 @@ def test_a_revision_hangs_in_the_trace_below_what_it_revises():
     drawn = {event.place: event for event in events if event.kind == "extended"}
     assert all(event.parent in drawn for event in drawn.values() if "43" in event.text)
     assert all(not event.parent for event in drawn.values() if "40" in event.text)
+
+
+# -- rStar --------------------------------------------------------------------------------------------------------
+
+
+def acting(prefix):
+    """Writes by the action that is taken, and finishes rightly after a sub-question only."""
+    asked, text = prefix.prompt.messages[-1].text, prefix.text
+    if "Do not answer it" in asked:
+        return {"Six times seven: how much is it?": 1.0}
+    if text.endswith("Question:"):
+        return {" What is 3 * 7?\n": 1.0}
+    if text.endswith("Answer:"):
+        return {" 21.\n\n": 0.8, " 20.\n\n": 0.2}
+    if "21" in text:
+        return {"So it is twice that.\n\nThe answer is 42.": 1.0}
+    return {"Guess.\n\nThe answer is 41.": 0.5, "Guess.\n\nThe answer is 40.": 0.5}
+
+
+def test_rstar_takes_all_five_actions_and_rewards_what_its_samples_agree_on():
+    _, events = virtual(_solve, "rstar:rollouts=40,masks=0,depth=4", Late(), acting, 1)
+    drawn = {e.place: e for e in events if e.kind == "extended"}
+    written = [e.written for e in drawn.values()]
+    assert written.count("Question:") >= 1
+    assert any(w.endswith("Answer:") for w in written)
+    again = [e.parent for e in drawn.values() if e.written.endswith("Answer:")]
+    assert len(again) > len(set(again)), "A4: the same sub-question, answered again"
+    assert any("Six times" in e.text for e in drawn.values()), "A5"
+    assert any("Six times" in drawn[e.parent].text for e in drawn.values() if e.parent), "and what follows it"
+    assert {e.text for e in drawn.values()} >= {"Guess.\n\n"}, "A1"
+
+
+def test_the_discriminator_keeps_what_it_comes_to_itself():
+    """It knows the answer, whatever it is shown: of all trajectories only those with that answer are kept."""
+
+    async def job(masks, seed):
+        engines = {
+            "solver": Scripted({"One.\n\nThe answer is 41.": 0.65, "One.\n\nThe answer is 42.": 0.35}),
+            "discriminator": Scripted(lambda _: {"The answer is 42.": 1.0}),
+        }
+        return await attempt(f"rstar:rollouts=12,masks={masks},votes=1", engines, seed=seed)
+
+    alone = [virtual(job, 0, seed)[0].answer for seed in range(6)]
+    assert alone.count("41") >= 4
+    for seed in range(6):
+        helped, events = virtual(job, 2, seed)
+        assert helped.answer == "42"
+        masked = [e for e in events if e.kind == "extended" and e.role == "discriminator"]
+        assert all(e.parent and e.written for e in masked), "each hangs below what it completes"
+
+
+def test_a_suffix_is_masked_at_a_step_and_never_all_of_it():
+    text = "\n\n".join(f"Step {i}." for i in range(10))
+    assert [head(text, u).count("Step") for u in (0.0, 0.2, 0.5, 0.79, 1.0)] == [1, 2, 5, 7, 9]
+    assert head("one two three four", 0.5) == "one two"
+    assert head("one", 0.5) == head("", 0.5) == ""

@@ -24,6 +24,7 @@ from ponder.strategies.particle_gibbs import ParticleGibbs
 from ponder.strategies.rebase import Rebase
 from ponder.strategies.rejection_sampling import RejectionSampling
 from ponder.strategies.revisions import Revisions
+from ponder.strategies.rstar import RStar
 from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.self_refine import SelfRefine
@@ -57,6 +58,7 @@ __all__ = [
     "MixtureOfAgents",
     "ParticleFiltering",
     "ParticleGibbs",
+    "RStar",
     "Rebase",
     "RejectionSampling",
     "Revisions",

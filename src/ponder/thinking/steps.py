@@ -94,3 +94,10 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     for line in text.split("\n"):
         yield at, line.rstrip("\r")
         at += len(line) + 1
+
+
+def head(text: str, share: float) -> str:
+    """The first `share` of a text's steps, one at least and not all; of its words, where it is a single step."""
+    ends = [start for start, _ in spans(text)[1:]]
+    ends = ends or [word.end() for word in re.finditer(r"\S+", text)][:-1]
+    return text[: ends[max(0, min(int(share * (len(ends) + 1)), len(ends)) - 1)]] if ends else ""

@@ -1,5 +1,6 @@
 """The only place that knows wording: one file for each way of asking. Strategies never spell a prompt."""
 
+from ponder.thinking.prompts.actions import SUBANSWER, SUBQUESTION, rephrase, rephrased
 from ponder.thinking.prompts.asking import LETS_THINK, SHOTS, Style, ask, so_the_answer
 from ponder.thinking.prompts.associating import (
     associate,
@@ -44,6 +45,8 @@ __all__ = [
     "LETS_THINK",
     "PROBE",
     "SHOTS",
+    "SUBANSWER",
+    "SUBQUESTION",
     "Style",
     "ask",
     "associate",
@@ -65,6 +68,8 @@ __all__ = [
     "read_vote",
     "refine",
     "relevance",
+    "rephrase",
+    "rephrased",
     "revise",
     "says_nothing",
     "score_grammar",

@@ -92,9 +92,14 @@ def descend(root: Node[T], w: float, width: int = 1) -> Node[T]:
     """
     node = root
     while node.children and len(node.children) >= width:
-        above = node.visits
-        node = max(node.children, key=lambda child: (uct(child.value, child.visits, above, w), child.value))
+        node = best_child(node, w)
     return node
+
+
+def best_child(node: Node[T], w: float) -> Node[T]:
+    """The child with the highest UCT."""
+    above = node.visits
+    return max(node.children, key=lambda child: (uct(child.value, child.visits, above, w), child.value))
 
 
 def back_up(node: Node[T]) -> None:
@@ -108,3 +113,10 @@ def back_up(node: Node[T]) -> None:
         visits = sum(child.visits for child in above.children)
         if visits:
             above.value = math.fsum(child.visits * child.value for child in above.children) / visits
+
+
+def reward_up(node: Node[T], reward: float) -> None:
+    """One visit more for the node and all above it, whose values become their mean rewards, Q / N (rStar, 2408.06195)."""
+    for above in node.line():
+        above.visits += 1
+        above.value += (reward - above.value) / above.visits
