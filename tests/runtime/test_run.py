@@ -621,3 +621,14 @@ def test_the_first_error_of_each_is_the_one_raised():
 
     with pytest.raises(ValueError, match="first"):
         run(plan)
+
+
+def test_what_the_engine_of_a_role_can_do_is_asked_of_it():
+    async def plan(problem, run):
+        assert run.can("logprobs", "judge")
+        assert not run.can("logprobs")
+        assert not run.can("grammar", "judge")
+        return await run.extend(ask(problem))
+
+    engines = {"solver": Scripted.solver(1.0, without={"logprobs"}), "judge": Scripted({"Good.": 1.0})}
+    virtual(attempt, Plan(plan), engines, None)
