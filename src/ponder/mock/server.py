@@ -318,7 +318,6 @@ class Mock:
             if self.pace and tokens:
                 paced += 1
                 await asyncio.sleep(max(0.0, began + paced * self.pace / len(replies) - time.monotonic()))
-            sending.tokens += tokens
             line = f"data: {json.dumps(self._chunk(asked, piece, sending.number))}\n\n".encode()
             if i == at and fate == "stall":
                 await asyncio.sleep(3600)
@@ -330,6 +329,7 @@ class Mock:
                 line = line[: len(line) // 2] + b"\n\n"
             if i == at + 1 and fate == "duplicate":
                 line += line
+            sending.tokens += tokens
             await response.write(line)
         if fate == "late" and len(pieces) > 1:
             piece = pieces[-2][0]

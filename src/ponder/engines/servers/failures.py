@@ -78,7 +78,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds until the server wants to be asked again: retry-after-ms, or Retry-After as seconds or a date."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
-        if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
             return float(value) * unit
     try:
         at = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))

@@ -167,9 +167,9 @@ class Probing:
         hopeful = replace(self.found, can=self.found.can | {"seed"})
         texts = [
             s.text
-            if (s := await self._try(hopeful, CHANCE, temperature=1.5, seed=seed, max_tokens=32))
+            if (s := await self._try(hopeful, CHANCE, temperature=1.5, seed=seed, max_tokens=24))
             else None
-            for seed in (1, 1, 2, 3, 4)
+            for seed in (1, 1, 2, 3)
         ]
         if None not in texts and texts[0] == texts[1] and len(set(texts)) > 1:
             self.found = hopeful
@@ -204,9 +204,11 @@ class Probing:
         for extra in ({}, {field: 1}):
             body = {"model": self.found.model, "messages": [{"role": "user", "content": "What is 17 * 23?"}]}
             try:
-                answer = await self._link.post("/v1/chat/completions", body | {"max_tokens": 64} | extra)
+                answer = await self._link.post("/v1/chat/completions", body | {"max_tokens": TOKENS} | extra)
                 message = answer["choices"][0]["message"]
                 lengths.append(len(message.get("reasoning_content") or message.get("reasoning") or ""))
+                if not lengths[0]:
+                    return
             except (EngineError, KeyError, IndexError, TypeError, AttributeError):
                 return
         self.found = replace(self.found, thinking=lengths[1] < lengths[0] // 2)
