@@ -65,3 +65,32 @@ def test_json_tells_what_each_role_spent(ponder):
     told = json.loads(done.stdout)
     assert told["models"] == {"solver": told["model"]}
     assert told["roles"] == {"solver": told["usage"]}
+
+
+MIXED = ("-s", "mixture-of-agents:n=2,layers=2", "-m", "simulated", "-m", "proposer-2=simulated:skill=0.9")
+
+
+def test_two_models_and_their_parts_of_the_receipt(ponder):
+    done = ponder("solve", "What is 2 + 3?", *MIXED, "-m", "aggregator=simulated", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert list(told["models"]) == ["solver", "proposer-2", "aggregator"]
+    assert set(told["roles"]) == {"proposer-1", "proposer-2", "aggregator"}
+    assert sum(part["completion"] for part in told["roles"].values()) == told["usage"]["completion"]
+    said = ponder("solve", "What is 2 + 3?", *MIXED)
+    assert "proposer-2" in said.stderr.splitlines()[-1]
+    assert "proposer-2: simulated" in ponder("view").stdout
+
+
+def test_an_evaluation_takes_models_by_role_and_replays_without_them(ponder):
+    words = ("eval", "simulated", *MIXED, "--limit", "6", "-b", "4k")
+    done = ponder(*words)
+    assert done.returncode == 0, done.stderr
+    assert "is complete already" in ponder(*words).stderr
+    other = ponder(
+        "eval", "simulated", *MIXED[:4], "-m", "proposer-2=simulated:skill=0.1", "--limit", "6", "-b", "4k"
+    )
+    assert "is complete already" not in other.stderr, "another model in a role is another evaluation"
+    runs = json.loads(ponder("runs", "--json").stdout)
+    again = ponder("eval", "--replay", runs[-1]["run"], "-s", "mixture-of-agents:n=2,layers=2", "-b", "4k")
+    assert again.stdout == done.stdout

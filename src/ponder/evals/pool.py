@@ -36,8 +36,9 @@ class Pool:
 
     A sample is named by what it continues, how, the seed of the run and its index among the equal ones that an
     attempt asks for. So arms that draw the same thing are compared on the same draws: small n replays from the
-    widest arm, and adaptive stopping from both. Each engine has its own samples; roles with one engine share them. What was generated is whole: an arm that stops early, or whose
-    budget ends, is shown and charged a part of it; so generation goes on where an arm has left.
+    widest arm, and adaptive stopping from both. Each engine has its own samples; roles with one engine share them.
+    What was generated is whole: an arm that stops early, or whose budget ends, is shown and charged a part of it; so
+    generation goes on where an arm has left.
 
     Args:
         engines: which generate, by role.
