@@ -202,3 +202,18 @@ def test_a_budget_that_ends_in_the_second_round_leaves_the_first_one_s_claim():
     world = {f"The answer is 1.\n{GOAL}": 0.5, f"The answer is 1.\nno\n{MARKER}": 0.5}
     result, _ = virtual(attempt, "self-backtracking:b=3,k=4", Scripted(world), "calls=4")
     assert (result.answer, result.stop) == ("1", "budget")
+
+
+def test_a_marker_of_one_token_is_a_stop_id_and_a_longer_one_a_text():
+    seen = []
+
+    class Watched(Scripted):
+        async def extend(self, prefix, sampling, watch=None):
+            seen.append(sampling)
+            return await super().extend(prefix, sampling, watch)
+
+    engine = Watched({"42": 1.0})
+    virtual(attempt, "self-backtracking:k=1", engine)
+    virtual(attempt, "self-backtracking:k=1,marker=take it back", engine)
+    assert [s.stop_ids for s in seen] == [engine.encode(MARKER), ()]
+    assert [s.stop for s in seen] == [(MARKER,), ("take it back",)]

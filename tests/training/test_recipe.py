@@ -1,6 +1,7 @@
 """The recipe, for a few steps: what it reads, that it learns, and that an engine opens what it saves."""
 
 import sys
+from functools import partial
 from itertools import islice
 
 import anyio
@@ -10,7 +11,7 @@ from support import attempt
 from ponder import Sampling, UsageError
 from ponder.evals.countdown import Countdown
 from ponder.thinking.prompts import ask
-from ponder.training.examples import examples, prompt
+from ponder.training.examples import MARKER, examples, prompt
 
 FAMILY = Countdown(high=9, last=40, largest=81)
 
@@ -73,6 +74,29 @@ def test_it_learns_and_an_engine_opens_what_it_saves(tmp_path):
     result, _ = anyio.run(use)
     assert result.usage.calls >= 4
     assert result.stop == "finished"
+    engine.close()
+
+
+@pytest.mark.filterwarnings("ignore:`past_key_values`:FutureWarning")
+def test_a_special_marker_is_text_where_a_sample_stops_at_it():
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from ponder.engines.transformers import Transformers
+    from ponder.training.recipe import Recipe
+
+    recipe = Recipe(family=FAMILY, steps=1, batch=2, width=32, inner=64, heads=2, layers=1)
+    model, words = recipe.train()
+    words.add_special_tokens({"additional_special_tokens": [MARKER]})
+    engine = Transformers(model, words)
+    marker = engine.encode(MARKER)
+    assert len(marker) == 1
+    asked = ask(FAMILY.items("seen", 1)[0].problem)
+
+    async def use(**stop):
+        return await engine.extend(asked, Sampling(max_tokens=2, logit_bias={marker[0]: 50.0}, **stop))
+
+    assert anyio.run(partial(use, stop=(MARKER,))).text == ""
+    assert anyio.run(partial(use, stop=(MARKER,), stop_ids=marker)).text == MARKER
     engine.close()
 
 

@@ -35,7 +35,7 @@ class SelfBacktracking:
     name: ClassVar[str] = "self-backtracking"
     paper: ClassVar[str] = "2502.04404"
     cost: ClassVar[str] = "k * L * (1 + (b - 1) * floor(sqrt(k))) at most"
-    needs: ClassVar[frozenset[Ability]] = frozenset({"continue", "logprobs", "token_ids"})
+    needs: ClassVar[frozenset[Ability]] = frozenset({"continue", "logprobs", "token_ids", "stop_ids"})
 
     b: Count = 2
     k: Count = 16
@@ -46,6 +46,7 @@ class SelfBacktracking:
     max_tokens: Count = 512
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
+        marker = run.encode(self.marker)
         frontier = [ask(problem)]
         visited = {""}
         seen: list[Candidate] = []
@@ -54,6 +55,7 @@ class SelfBacktracking:
                 frontier,
                 self.k,
                 stop=(self.marker,),
+                stop_ids=marker if len(marker) == 1 else (),  # a special token is text only where it stops
                 temperature=self.temperature,
                 max_tokens=self.max_tokens,
                 logprobs=0,

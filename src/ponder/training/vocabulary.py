@@ -21,7 +21,7 @@ text that the model was trained on, whatever instructions and examples come with
 def tokenizer(largest: int) -> Any:
     """A fast tokenizer of transformers for numbers up to `largest`; everything it does not know is `<unk>`.
 
-    The marker is an ordinary token, so that it is text wherever text is shown.
+    The marker is an ordinary token, so that it is text wherever text is shown, in strategies that do not know it too.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
