@@ -44,3 +44,9 @@ class Stats:
     def occupancy(self) -> float:
         """Mean sequences in a step."""
         return self.sequences / self.steps if self.steps else 0.0
+
+    @property
+    def throughput(self) -> float:
+        """Tokens sampled a second, while anything ran."""
+        seconds = self.decode_seconds + self.sampling_seconds
+        return self.sampled / seconds if seconds else 0.0
