@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ponder.core.protocols import Ability, Run
 
 TOP = 20
+VERDICT = 32
+"""Tokens that a verdict without a reason takes at most."""
 
 
 class _Match(NamedTuple):
@@ -136,7 +138,7 @@ class Judge:
             self.samples,
             role="judge",
             temperature=self.temperature,
-            max_tokens=self.max_tokens,
+            max_tokens=self.max_tokens if self.explain else min(VERDICT, self.max_tokens),
             grammar=grammar(explain=self.explain) if held else None,
         )
         return [reply.text for reply in said]

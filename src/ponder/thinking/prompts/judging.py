@@ -127,5 +127,6 @@ def _grammar(key: str, value: dict[str, object], *, explain: bool) -> str:
             "properties": properties,
             "required": list(properties),
             "additionalProperties": False,
+            "x-guidance": {"whitespace_flexible": False},  # else small models write blanks without end
         }
     )
