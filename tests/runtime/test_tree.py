@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ponder.core import events as e
 from ponder.core.calls import Usage
 from ponder.runtime.draw import _cells, lines
-from ponder.runtime.tree import Tree, grow, identity, order
+from ponder.runtime.tree import Tree, grow, identity, order, spent_below
 
 
 def extending(place, parent="", written="", role="solver"):
@@ -149,7 +149,7 @@ def test_places_are_ordered_by_number():
 
 def test_a_drawing():
     assert lines(grow(BEAMS), 70, 20) == [
-        "├─ ★ 0.0  2 tokens  prm 0.9  ■  17+48=65",
+        "├─ ★ 0.0  2 tokens  prm 0.9  ■  Σ 2 calls 4 tokens  17+48=65",
         "│  ├─ ★ 2.0  = 36  2 tokens  prm 0.7  ■  65-29=36",
         "│  └─   2.1  = 35  2 tokens  prm 0.1  ■  So 65-29=35",
         "├─   0.1  2 tokens  prm 0.2  ■  17+48=64",
@@ -194,3 +194,45 @@ def test_a_deep_tree_is_no_recursion():
         for x in both(f"{i}.0", f"{i - 1}.0" if i else "") + both(f"{i}.1", f"{i - 1}.0" if i else "")
     ]
     assert all(len(line) <= 60 for line in lines(grow(twins), 60, 20))
+
+
+def searched(steps=6, width=40):
+    """A search of hundreds of nodes: each step is drawn `width` times, judged three times, and one is gone on with."""
+    parent, events = "", [e.Started("", "q", "?", "mcts", {"solver": "m"}, "4k", 0)]
+    for step in range(steps):
+        places = [f"{2 * step}.{i}" for i in range(width)]
+        for place in places:
+            usage = Usage(completion=10, calls=1)
+            events.append(
+                e.Extended(place, parent, "", "solver", f"Step {place}", None, "stop", "\n\n", usage, None)
+            )
+        for i in range(3):
+            usage = Usage(completion=2, calls=1)
+            at = f"{2 * step + 1}.{i}"
+            events.append(e.Extended(at, places[0], "", "judge", "sure", None, "eos", None, usage, None))
+        values = tuple(1 - i / width for i in range(width))
+        events.append(e.Scored(f"{2 * step + 1}", "judge", tuple(places), values))
+        parent = places[0]
+    return [*events, e.Finished("", "finished", parent, "36", (), Usage(), 0)]
+
+
+def test_hundreds_of_nodes_are_readable_at_100_columns():
+    tree = grow(searched())
+    assert len(tree.nodes) == 6 * 43
+    drawn = lines(tree, 100, fold=True)
+    assert len(drawn) <= 6 * 6
+    assert all(_cells(line) <= 100 for line in drawn)
+    assert sum("more ends" in line for line in drawn) == 6
+    assert any("36 more ends  360 tokens  best 0.9" in line for line in drawn)
+    assert sum("3 calls of the judge  6 tokens" in line for line in drawn) == 6
+    assert len([line for line in drawn if "★" in line]) == 6, "the chosen path is never folded"
+    assert len([line for line in drawn if "×" in line]) == 6 * 3
+    assert len(lines(tree, 100)) == len(tree.nodes), "nothing is folded unless it is asked for"
+
+
+def test_what_was_spent_below_a_node():
+    tree = grow(searched(2, 3))
+    below = spent_below(tree)
+    assert below["0.0"] == (9, 3 * 10 + 6 * 2)
+    assert below["0.1"] == (0, 0)
+    assert any("Σ 9 calls 42 tokens" in line for line in lines(tree))

@@ -220,7 +220,7 @@ def picture_of_run(settings: Settings, run: str | None, *, full: bool, width: in
             about = f"{attempt.strategy} · {_played(attempt.models)} · budget {attempt.budget}"
             yield Text(one_line(about), style="dim")
             room = 10_000 if full else max(60, width)
-            for line in lines(tree, room, 10_000 if full else max(20, width - 40)):
+            for line in lines(tree, room, 10_000 if full else max(20, width - 40), fold=not full):
                 yield _coloured(line)
             yield _ending(attempt)
 

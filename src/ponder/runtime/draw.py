@@ -4,7 +4,8 @@
     └─   0.1  = 35  58 tokens  prm 0.41 …  First we add
     votes  36: 2   35: 1
 
-Only children stand below their parent in its own column (↳): a path of fifty steps stays readable. What models
+Only children stand below their parent in its own column (↳): a path of fifty steps stays readable. A step that was
+valued and not gone on with is pruned (×). A node with others below it tells what was spent below (Σ). What models
 write is not trusted with a terminal: control characters, escapes among them, never reach a line.
 """
 
@@ -13,12 +14,14 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from ponder.runtime.tree import spent_below
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ponder.runtime.tree import Node, Tree
 
-CHOSEN = "★"
+CHOSEN, PRUNED = "★", "×"
 FINISHES = {
     "eos": "■",
     "stop": "▪",
@@ -31,27 +34,55 @@ STATUSES = {"failed": "✗ failed", "cancelled": "⊖ cancelled", "running": "�
 VOTES = 8
 """Votes shown, the largest."""
 
+TOGETHER = 3
+"""Ends of one kind that are drawn below a node, one by one; the rest stand in one line."""
 
-def lines(tree: Tree, width: int = 100, max_text: int = 60) -> list[str]:
+
+def lines(tree: Tree, width: int = 100, max_text: int = 60, *, fold: bool = False) -> list[str]:
     """Draw a tree: a line for every node, after its parent, and one for the votes.
+
+    With `fold`, a line for all calls of one role that is not the solver's below a node, and one for all but the best
+    `TOGETHER` of the solver's that nothing follows: hundreds of nodes stay readable.
 
     No line is wider than `width` cells. At most `max_text` cells are the beginning of what the node holds, and
     those are given up first where there is no room.
     """
     drawn = []
     # (place, what stands before its branch, its branch, what stands before the branches below it)
-    stack = _branches(tree.roots, "", width, only_is_chain=False)
+    below = spent_below(tree)
+    stack = _branches(_grouped(tree, tree.roots, fold=fold), "", width, only_is_chain=False)
     while stack:
-        place, before, branch, stem = stack.pop()
-        node = tree.nodes[place]
-        drawn.append(_fit(f"{before}{branch}{_line(node, max_text)}", width))
-        stack += _branches(node.children, stem, width, only_is_chain=True)
+        group, before, branch, stem = stack.pop()
+        if len(group) > 1:
+            drawn.append(_fit(f"{before}{branch}{_together([tree.nodes[p] for p in group])}", width))
+            continue
+        node = tree.nodes[group[0]]
+        drawn.append(_fit(f"{before}{branch}{_line(node, max_text, below[node.place])}", width))
+        stack += _branches(_grouped(tree, node.children, fold=fold), stem, width, only_is_chain=True)
     return [*drawn, *([_fit(votes, width)] if (votes := _votes(tree)) else [])]
 
 
+def _grouped(tree: Tree, places: Sequence[str], *, fold: bool) -> list[tuple[str, ...]]:
+    """The places, each by itself or with those that share its line. Those come last."""
+    kinds: dict[str, list[str]] = {}
+    for place in places if fold else ():
+        node = tree.nodes[place]
+        if not node.children and not node.chosen and node.status == "ok":
+            kinds.setdefault(node.role, []).append(place)
+    folded = []
+    for role, ends in kinds.items():
+        alone = TOGETHER if role in ("solver", "") else 0
+        ranked = sorted(ends, key=lambda place: -max([v for _, v in tree.nodes[place].scores], default=0))
+        if len(ends) > alone + 1:
+            rest = set(ranked[alone:])
+            folded.append(tuple(place for place in ends if place in rest))
+    hidden = {place for group in folded for place in group}
+    return [*((place,) for place in places if place not in hidden), *folded]
+
+
 def _branches(
-    places: tuple[str, ...], stem: str, width: int, *, only_is_chain: bool
-) -> list[tuple[str, str, str, str]]:
+    places: Sequence[tuple[str, ...]], stem: str, width: int, *, only_is_chain: bool
+) -> list[tuple[tuple[str, ...], str, str, str]]:
     """The lines that come next, last first."""
     if only_is_chain and len(places) == 1:
         return [(places[0], stem, "↳ ", stem)]
@@ -62,9 +93,20 @@ def _branches(
     return made[::-1]
 
 
-def _line(node: Node, max_text: int) -> str:
+def _together(nodes: Sequence[Node]) -> str:
+    """Several calls in one line: how many, whose, what they cost, and the best of their scores."""
+    role = nodes[0].role
+    whose = "more ends" if role in ("solver", "") else f"calls of the {_clean(role)}"
+    values = [value for node in nodes for _, value in node.scores]
+    best = [f"best {max(values):.3g}"] if values else []
+    return "  ".join([f"  {len(nodes)} {whose}", f"{sum(n.tokens for n in nodes)} tokens", *best])
+
+
+def _line(node: Node, max_text: int, below: tuple[int, int] = (0, 0)) -> str:
     answer = "" if node.answer is None else f"= {_cut(_clean(node.answer), 24)}"
-    parts: list[str] = [f"{CHOSEN if node.chosen else ' '} {_clean(node.place)}", answer]
+    pruned = node.scores and not node.children and node.finish in ("stop", "length")
+    mark = CHOSEN if node.chosen else PRUNED if pruned else " "
+    parts: list[str] = [f"{mark} {_clean(node.place)}", answer]
     if node.role not in ("solver", ""):
         parts.append(_clean(node.role))
     if node.tokens or node.status == "ok":
@@ -78,6 +120,8 @@ def _line(node: Node, max_text: int) -> str:
         parts.append(FINISHES.get(node.finish or "", "") + why)
     else:
         parts.append(STATUSES[node.status] + (f": {_clean(node.error)}" if node.error else ""))
+    if len(node.children) > 1:
+        parts.append(f"Σ {below[0]} calls {below[1]} tokens")
     parts.append(_cut(_clean(node.written + node.text), max_text))
     return "  ".join(filter(None, parts))
 

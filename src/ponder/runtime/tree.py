@@ -141,6 +141,16 @@ def grow(events: Iterable[e.Event]) -> Tree:
     )
 
 
+def spent_below(tree: Tree) -> dict[str, tuple[int, int]]:
+    """By place, the calls below a node and the tokens that they sampled; the node itself does not count."""
+    found = dict.fromkeys(tree.nodes, (0, 0))
+    for _, node in reversed(list(tree.walk())):  # children before their parents
+        for child in node.children:
+            (calls, tokens), (more, sampled) = found[node.place], found[child]
+            found[node.place] = (calls + 1 + more, tokens + tree.nodes[child].tokens + sampled)
+    return found
+
+
 def identity(tree: Tree) -> tuple[tuple[str, str, str], ...]:
     """(place, place of the parent, text) of every finished call: what the same seed gives again.
 
