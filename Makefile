@@ -37,13 +37,14 @@ evidence: .venv/.dev ## what every strategy buys on the 0.5B model: about an hou
 
 bench: .venv/.dev ## what the runtime adds to a call; the engine beside its peers, after `make peers`
 	@$(BIN)/python benchmarks/runtime.py
+	@$(BIN)/python benchmarks/trees.py
 	@if [ -d .peers ]; then $(BIN)/python benchmarks/engine.py; \
 	else echo "benchmarks/engine.py left out: its peers are not here. Install them: make peers"; fi
 
 fidelity: .venv/.dev ## how far the engine's distributions are from float32, after `make peers`
 	@$(BIN)/python benchmarks/fidelity.py
 
-peers: .peers/llama-cpp-python/.done .peers/openvino-genai/.done .peers/transformers/.done native ## install what the engine is compared with; builds for minutes
+peers: .peers/llama-cpp-python/.done .peers/openvino-genai/.done .peers/transformers/.done .peers/treequest/.done native ## install what the engine is compared with; builds for minutes
 
 native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor, for minutes; PONDER_LIBRARY names it
 
@@ -64,6 +65,7 @@ native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor
 .peers/llama-cpp-python/.done: PEER = llama-cpp-python==0.3.36
 .peers/openvino-genai/.done: PEER = openvino-genai==2026.4.1.0
 .peers/transformers/.done: PEER = -e '.[transformers]' gguf
+.peers/treequest/.done: PEER = treequest==0.3.3
 .peers/%/.done:
 	@echo "Installing $(PEER) into $(@D)"
 	@$(PYTHON) -m venv $(@D)
