@@ -3,7 +3,7 @@ import pytest
 from ponder.core.markers import Markers
 from ponder.thinking import answers
 from ponder.thinking.loops import repeats
-from ponder.thinking.markers import FAMILIES, closing, named, of_template, stops
+from ponder.thinking.markers import FAMILIES, closing, named, of_template, tokens
 
 QWEN3 = "{% if x %}<think>{% endif %}</think><|im_start|>assistant\n"
 
@@ -33,9 +33,18 @@ def test_final_answer_comes_only_after_a_cut_where_there_are_markers():
 
 
 def test_one_token_stops_by_its_id_and_several_by_their_text():
-    assert stops(FAMILIES["think"], lambda _: (7,)) == {"stop_ids": (7,)}
-    assert stops(FAMILIES["think"], lambda _: (7, 8)) == {"stop": ("</think>",)}
-    assert stops(FAMILIES["text"], lambda _: ()) == {}
+    assert Markers("", "</think>", token=7).stops == {"stop_ids": (7,)}
+    assert FAMILIES["think"].stops == {"stop": ("</think>",)}
+    assert FAMILIES["text"].stops == {}
+
+
+def test_thinking_is_counted_up_to_the_marker_that_closes_it():
+    think = FAMILIES["think"]
+    assert tokens(think, "<think>\nab</think>42", (8, 9, 10, 18, 20), 5) == 3
+    assert tokens(think, "<think>\nab", None, 5) == 5, "a section that never ends is thinking all through"
+    assert tokens(think, "42", (2,), 1) == 0
+    assert tokens(think, "abcd</think>", None, 6) == 2
+    assert tokens(FAMILIES["text"], "abc", (3,), 1) == 0
 
 
 def test_a_name_or_a_pair():

@@ -32,6 +32,7 @@ def show(result: Result, elapsed: float, *, quiet: bool) -> None:
             f"{_many(usage.calls, 'call')}, {elapsed:.1f} s",
             ended.get(result.stop, ""),
             f"{result.failed} failed" if result.failed else "",
+            f"{_many(result.overthought, 'call')} thought longer than asked" if result.overthought else "",
             f"ponder view {result.trace}" if result.trace else "",
         )
         say(" · ".join(filter(None, notes)))
@@ -67,6 +68,7 @@ def show_json(
         "roles": {role: _body(usage) for role, usage in (result.roles or {}).items()},
         "stop": result.stop,
         "failed": result.failed,
+        "overthought": result.overthought,
         "elapsed": round(elapsed, 3),
         "strategy": str(strategy),
         "model": engines["solver"].capabilities.name,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ponder.core.errors import UsageError
+from ponder.core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,24 @@ class SwitchPenalty:
             raise UsageError("A switch penalty needs a finite alpha, and alpha, beta and since of 0 or more.")
 
 
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+"""How much to think, as chat servers name it."""
+
+SHARES: Final[dict[Effort, float]] = {
+    "none": 0.0,
+    "minimal": 0.1,
+    "low": 0.2,
+    "medium": 0.5,
+    "high": 0.8,
+    "xhigh": 0.95,
+}
+"""The share of `max_tokens` that each effort may think, as OpenRouter has them."""
+
+RESERVE: Final = 0.12
+"""The share that is kept for the answer, `MOST_KEPT` tokens at most."""
+MOST_KEPT: Final = 512
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How to continue a prefix.
@@ -61,6 +79,8 @@ class Sampling:
         grammar: a JSON schema, as JSON, that the text must follow. The text ends where it is complete, so there
             is no `min_tokens` beside it; `max_tokens` may cut it off.
         depth: recurrence, for models that think in depth.
+        thinking: the most to think before the answer, in tokens, or an effort; None leaves it to the model. An engine
+            that can ("thinking_budget") keeps to it; for one that cannot the runtime cuts, closes and continues.
 
     """
 
@@ -79,6 +99,7 @@ class Sampling:
     certainty: bool = False
     grammar: str | None = None
     depth: int | None = None
+    thinking: int | Effort | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for what no engine could mean."""
@@ -91,8 +112,22 @@ class Sampling:
         stop: object = self.stop  # callers without a type checker pass a bare string
         if not isinstance(stop, tuple) or "" in stop:
             raise UsageError("stop takes a tuple of non-empty strings, for example stop=('\\n\\n',).")
+        if isinstance(self.thinking, int) and self.thinking < 0:
+            raise UsageError(f"A thinking budget must be 0 tokens or more, not {self.thinking}.")
+        if isinstance(self.thinking, str) and self.thinking not in SHARES:
+            raise UnknownName("effort", self.thinking, SHARES)
         if self.grammar is not None and self.min_tokens:
             raise UsageError("A text with a grammar ends where it is complete. Leave min_tokens out.")
+
+    @property
+    def thinking_tokens(self) -> int | None:
+        """The thinking budget in tokens, with something left of `max_tokens` for the answer; None if there is none."""
+        if self.thinking is None:
+            return None
+        most = self.max_tokens - min(MOST_KEPT, round(RESERVE * self.max_tokens))
+        if isinstance(self.thinking, str):
+            return min(most, int(SHARES[self.thinking] * self.max_tokens))
+        return min(most, self.thinking)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,17 @@ class Extended(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Thought(Event):
+    """How long the thinking of a path was, of which at most `most` tokens were asked for. Counted here."""
+
+    kind: ClassVar[str] = "thought"
+    path: str
+    most: int
+    tokens: int
+    obeyed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Failed(Event):
     """A call to an engine failed for good, or was cancelled."""
 

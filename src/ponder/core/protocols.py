@@ -42,6 +42,7 @@ Ability = Literal[
     "top_logprobs",  # of the likeliest tokens
     "logit_bias",
     "switch_penalty",
+    "thinking_budget",  # ends its thinking where `Sampling.thinking` says; that it does is checked all the same
     "certainty",  # self-certainty, over the whole vocabulary
     "seed",  # the same seed gives the same text
     "stop_ids",  # stops at token ids, and min_tokens holds them off
@@ -244,8 +245,15 @@ class Run(Protocol):
         """A generator seeded by place."""
         ...
 
-    def markers(self, role: str = "solver") -> Markers:
-        """How the role's model marks its thinking: by its chat template, else as plain text does."""
+    def markers(self, name: str = "auto", role: str = "solver") -> Markers:
+        """How the role's model marks its thinking: by its chat template, else as plain text does.
+
+        `name` may also be a family's, or START...END; see `thinking.markers`.
+
+        Raises:
+            UsageError: it is none of these.
+
+        """
         ...
 
     def encode(self, text: str, role: str = "solver") -> tuple[int, ...]:
@@ -386,6 +394,7 @@ class Result:
     stop: Stop
     trace: str
     failed: int = 0
+    overthought: int = 0
     roles: Mapping[str, Usage] | None = None
 
     @property

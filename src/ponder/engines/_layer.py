@@ -105,5 +105,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "segments"):
         return [value.prompt, [(s.text, s.token_ids) for s in value.segments]]
     if hasattr(value, "__dataclass_fields__"):
-        return {f.name: getattr(value, f.name) for f in fields(value)}
+        told = {f.name: getattr(value, f.name) for f in fields(value)}
+        # A field that came later is left out where it says nothing, so that samples of earlier runs keep their names.
+        return {name: x for name, x in told.items() if name != "thinking" or x is not None}
     return repr(value)

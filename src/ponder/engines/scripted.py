@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Seconds = float | Callable[[Prefix, random.Random], float]
 
-_CANNOT: frozenset[Ability] = frozenset({"certainty", "grammar", "depth", "embeddings"})
+_CANNOT: frozenset[Ability] = frozenset({"certainty", "grammar", "depth", "embeddings", "thinking_budget"})
 _ALL: frozenset[Ability] = frozenset(get_args(Ability)) - _CANNOT
 _NEEDS: tuple[tuple[Ability, Ability], ...] = (
     ("stoppable", "streams"),

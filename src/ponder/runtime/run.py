@@ -35,7 +35,8 @@ from ponder.runtime.preflight import NO_MEMORY, TOP, find_scorer, preflight, rec
 from ponder.runtime.tasks import before, side_by_side
 from ponder.thinking import answers
 from ponder.thinking.aggregation import aggregate
-from ponder.thinking.markers import FAMILIES
+from ponder.thinking.markers import FAMILIES, closing, named
+from ponder.thinking.markers import tokens as thinking_tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,6 +86,7 @@ class Attempt:
     memory: Memory | None = None
     usage: dict[str, Usage] = field(default_factory=dict)
     failed: int = 0
+    overthought: int = 0  # calls whose thinking was longer than asked for
     degraded: bool = False  # it failed after something had been proposed
     keys: dict[str, str] = field(default_factory=dict)
 
@@ -130,8 +132,12 @@ class Run:
 
     # -- the verbs ------------------------------------------------------------------------------------------
 
-    def markers(self, role: str = "solver") -> Markers:
-        return self._engine(role).capabilities.thinking or FAMILIES["text"]
+    def markers(self, name: str = "auto", role: str = "solver") -> Markers:
+        engine = self._engine(role)
+        found = named(name, engine.capabilities.thinking or FAMILIES["text"])
+        ids = engine.encode(found.end) if found.end and isinstance(engine, Tokenizes) else ()
+        one = len(ids) == 1 and "stop_ids" in engine.capabilities.can
+        return replace(found, token=ids[0] if one else None)
 
     def encode(self, text: str, role: str = "solver") -> tuple[int, ...]:
         engine = self._engine(role)
@@ -152,7 +158,7 @@ class Run:
         **sampling: Any,
     ) -> Prefix:
         how = _sampling(sampling)
-        return await self._write(here().next(), prefix, role, how, halt, visible=visible)
+        return await self._think(here().next(), prefix, role, how, halt, visible=visible)
 
     async def sample(
         self,
@@ -185,9 +191,7 @@ class Run:
             nonlocal asked, asking
             try:
                 if i not in drawn:
-                    drawn[i] = await self._write(
-                        (*place, i), starts[i], parts[i % len(parts)], how, halt, visible=False
-                    )
+                    drawn[i] = await self._think((*place, i), starts[i], parts[i % len(parts)], how, halt)
             except (EngineError, OutOfBudget) as error:
                 drawn[i] = error
             # In order of index, not of time: the first to end are the shortest, and a vote among those is biased.
@@ -367,6 +371,51 @@ class Run:
                 call.cancel()
             if self._strategy is not None:
                 self._strategy.deadline = anyio.current_time() + GRACE
+
+    async def _think(
+        self,
+        place: Place,
+        prefix: Prefix,
+        role: str,
+        sampling: Sampling,
+        halt: Halt | None = None,
+        *,
+        visible: bool = False,
+    ) -> Prefix:
+        """A call, or two where a thinking budget has to be kept by hand: cut, close, continue."""
+        most = sampling.thinking_tokens
+        if most is None:
+            return await self._write(place, prefix, role, sampling, halt, visible=visible)
+        can, markers = self._engine(role).capabilities.can, self.markers(role=role)
+        if markers.end and markers.end in prefix.text:  # what goes on is an answer
+            return await self._write(place, prefix, role, sampling, halt, visible=visible)
+        if "thinking_budget" in can or "continue" not in can or not markers.end:
+            path = await self._write(place, prefix, role, sampling, halt, visible=visible)
+            spent = _thinking(path.segments[len(prefix.segments) :], markers)
+        else:
+            how, stops = replace(sampling, thinking=None), markers.stops
+            path = prefix if prefix.segments else prefix + markers.start
+            if most:
+                first = replace(
+                    how,
+                    max_tokens=most,
+                    stop=(*how.stop, *stops.get("stop", ())),
+                    stop_ids=(*how.stop_ids, *stops.get("stop_ids", ())),
+                )
+                path = await self._write((*place, 0), path, role, first, halt, visible=False)
+            spent = path.tokens - prefix.tokens
+            left = sampling.max_tokens - spent
+            ended = bool(most) and path.stopped_by == markers.end
+            whole = path.cut and spent >= most  # else the budget of the run, or a rule, cut it
+            if left > 0 and (ended or whole or not most):
+                said = path.before_stop
+                path = said + closing(markers, said.text, cut=not ended)
+                rest = replace(how, max_tokens=left)
+                path = await self._write((*place, 1), path, role, rest, halt, visible=visible)
+        obeyed = spent <= most
+        self._attempt.overthought += not obeyed
+        self._attempt.emit(e.Thought(name(place), path.place, most, spent, obeyed))
+        return path
 
     async def _write(
         self,
@@ -584,6 +633,22 @@ def _read(engine: Engine, prefix: Prefix) -> int:
     )
 
 
+def _thinking(segments: Sequence[Segment], markers: Markers) -> int:
+    """Tokens of these segments that are thinking; about, where a server keeps its reasoning apart or tells no ends."""
+    sampled = [s for s in segments if s.sampled]
+    written = sum(s.usage.completion for s in sampled)
+    reasoning = "".join(str(s.payload.extra.get("reasoning", "")) for s in sampled if s.payload)
+    text = "".join(s.text for s in sampled)
+    if reasoning:
+        return thinking_tokens(
+            replace(markers, end=markers.end or "\0"),
+            f"{reasoning}{markers.end or chr(0)}{text}",
+            None,
+            written,
+        )
+    return thinking_tokens(markers, text, sampled[0].ends if len(sampled) == 1 else None, written)
+
+
 def _count(engine: Engine, prefix: Prefix) -> int:
     """Tokens of the prefix, as far as the engine can still tell."""
     with contextlib.suppress(PonderError):
@@ -633,6 +698,7 @@ def _told(sampling: Sampling) -> dict[str, Any]:
         "switch_penalty",
         "grammar",
         "depth",
+        "thinking",
         "seed",
     ):
         value = getattr(sampling, what)

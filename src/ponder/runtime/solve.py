@@ -106,5 +106,6 @@ async def solve(
         stop,
         trace,
         attempt.failed,
+        attempt.overthought,
         dict(attempt.usage),
     )

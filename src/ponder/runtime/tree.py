@@ -120,7 +120,7 @@ def grow(events: Iterable[e.Event]) -> Tree:
             case e.Proposed():
                 proposals.append((event.path, event.answer))
             case _:
-                pass  # `Wrote` is shown, never kept
+                pass  # `Wrote` is shown, never kept; `Thought` is of a path and no node
     chosen = _line(nodes, finished.path) if finished else frozenset()
     roots, children = _hang(nodes)
     delegated = {place for place, _, _ in delegations}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ponder.strategies.catalogue import Count, Natural, Temperature, method
 from ponder.thinking.loops import looping
-from ponder.thinking.markers import closing, named, stops
+from ponder.thinking.markers import closing
 from ponder.thinking.prompts import Condition, conditioned
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class BudgetForcing:
     temperature: Temperature = 0.0
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
-        markers = named(self.markers, run.markers())
+        markers = run.markers(self.markers)
         path = conditioned(problem, self.condition, self.max_thinking) + markers.start
         most = within(run, self.max_thinking, self.max_answer)
         for left in reversed(range(self.waits + 1)):
@@ -64,7 +64,7 @@ async def think(
     """One round of thinking, at most `most` tokens; `held`: it does not end at once again."""
     path = await run.extend(
         path,
-        **stops(markers, run.encode),
+        **markers.stops,
         min_tokens=int(held),
         max_tokens=most,
         temperature=temperature,

@@ -26,9 +26,14 @@ class ChainOfThought:
     shots: Natural = SHOTS
     temperature: Temperature = 0.0
     max_tokens: Count = 512
+    thinking: int | None = None
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
         prompt = ask(problem, "cot", self.shots)
         return await run.extend(
-            prompt, visible=True, temperature=self.temperature, max_tokens=self.max_tokens
+            prompt,
+            visible=True,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            thinking=self.thinking,
         )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ponder.strategies.budget_forcing import answer, think, within
 from ponder.strategies.catalogue import Count, Temperature, method
-from ponder.thinking.markers import named
 from ponder.thinking.prompts import conditioned
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class ConditionalControl:
     temperature: Temperature = 0.0
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
-        markers = named(self.markers, run.markers())
+        markers = run.markers(self.markers)
         path = conditioned(problem, self.condition, self.n) + markers.start
         most = within(run, self.max_thinking, self.max_answer)
         path = await think(run, path, markers, most, self.temperature)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ponder.strategies.budget_forcing import answer, think, within
 from ponder.strategies.catalogue import Count, Temperature, method
-from ponder.thinking.markers import named
 from ponder.thinking.prompts import conditioned
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class RejectionSampling:
     temperature: Temperature = 1.0
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
-        markers = named(self.markers, run.markers())
+        markers = run.markers(self.markers)
         prompt = conditioned(problem) + markers.start
         tries: list[Prefix] = []
         while len(tries) < self.n and not (tries and self.kept(tries[-1])):

@@ -31,6 +31,7 @@ class SelfConsistency:
     top_k: Natural = 40
     shots: Natural = SHOTS
     max_tokens: Count = 512
+    thinking: int | None = None
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
         paths = await run.sample(
@@ -39,5 +40,6 @@ class SelfConsistency:
             temperature=self.temperature,
             top_k=self.top_k,
             max_tokens=self.max_tokens,
+            thinking=self.thinking,
         )
         return majority(await run.read(paths))

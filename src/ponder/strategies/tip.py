@@ -9,7 +9,6 @@ from ponder.core.errors import UsageError
 from ponder.strategies.budget_forcing import answer, within
 from ponder.strategies.catalogue import Count, Natural, Probability, Temperature, method
 from ponder.thinking.loops import looping
-from ponder.thinking.markers import named, stops
 from ponder.thinking.prompts import conditioned
 from ponder.thinking.thoughts import switches
 
@@ -43,7 +42,7 @@ class TIP:
     markers: str = "auto"
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
-        markers = named(self.markers, run.markers())
+        markers = run.markers(self.markers)
         found = switches(run.encode)
         if not found.tokens:
             raise UsageError(
@@ -51,7 +50,7 @@ class TIP:
             )
         path = await run.extend(
             conditioned(problem) + markers.start,
-            **stops(markers, run.encode),
+            **markers.stops,
             switch_penalty=SwitchPenalty(found.tokens, self.alpha, self.beta),
             temperature=self.temperature,
             top_p=self.top_p,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from ponder.core.errors import UsageError
 from ponder.core.markers import Markers
 from ponder.thinking.prompts.asking import LETS_THINK
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 FINAL: Final = "Final Answer:"
 """What s1 writes after a thinking section that was cut off (2501.19393, section 3.1)."""
@@ -78,12 +75,19 @@ def closing(markers: Markers, thought: str, *, cut: bool) -> str:
     return newline + (f"{markers.end}{markers.answer}\n" if markers.end else "") + FINAL
 
 
-def stops(markers: Markers, encode: Callable[[str], tuple[int, ...]]) -> dict[str, Any]:
-    """What a sampling stops at so that it ends with the thinking, besides end-of-text.
+def tokens(markers: Markers, text: str, ends: tuple[int, ...] | None, written: int) -> int:
+    """How many of the `written` tokens of a text are thinking, the closing marker not among them.
 
-    One token stops by its id, which `min_tokens` holds off; only where the tokenizer has no such token, by its text.
+    Where the text does not say where its tokens end, they are taken to be equally long.
     """
     if not markers.end:
-        return {}
-    ids = encode(markers.end)
-    return {"stop_ids": ids} if len(ids) == 1 else {"stop": (markers.end,)}
+        return 0
+    close = text.find(markers.end)
+    opening = markers.start.strip()
+    if close < 0 and opening and opening not in text:
+        return 0
+    if close < 0:
+        return written
+    if ends is None:
+        return round(written * close / len(text))
+    return sum(end <= close for end in ends)

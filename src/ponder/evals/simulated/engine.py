@@ -38,6 +38,7 @@ _CAN: Final[frozenset[Ability]] = frozenset(get_args(Ability)) - {
     "grammar",
     "depth",
     "embeddings",
+    "thinking_budget",
 }
 _PROMPTS, _CHAINS = 512, 512  # remembered
 _ROLE = 3  # tokens around a turn
