@@ -20,6 +20,7 @@ from ponder.core.protocols import Candidate
 from ponder.evals.simulated import Simulated, theory
 from ponder.evals.stats import accuracy, compare
 from ponder.strategies import AdaptiveConsistency
+from ponder.strategies.adaptive_consistency import THRESHOLDS
 from ponder.thinking.votes import beta, majority
 
 RULE = AdaptiveConsistency()
@@ -32,7 +33,7 @@ PATH = Prefix(Prompt(raw=""))
 def attempt(shares: dict[str, float], chance: random.Random) -> tuple[str | None, str | None, int]:
     """The answer of the rule, that of all samples, and how many the rule drew."""
     drawn = [Candidate(PATH, a, a) for a in chance.choices([*shares], [*shares.values()], k=RULE.n)]
-    k = next((k for k in range(4, RULE.n) if beta(drawn[:k]) >= RULE.threshold), RULE.n)
+    k = next((k for k in range(4, RULE.n) if beta(drawn[:k]) >= THRESHOLDS[RULE.rule]), RULE.n)
     return majority(drawn[:k]).answer, majority(drawn).answer, k
 
 
