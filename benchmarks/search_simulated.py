@@ -16,13 +16,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ponder import config
-from ponder.cli.evaluating import measured
+from ponder.cli.evaluating import opened
 from ponder.evals.stats import accuracy, compare
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
     from ponder.evals.stats import Attempts, Comparison
-    from ponder.evals.values import Study
+    from ponder.store import RunFile
 
 N, WIDTH = 4, 2  # the paper's M = sqrt(N)
 NOISE = (0.95, 0.75, 0.55)  # how often the scorer prefers a right path to a wrong one
@@ -63,15 +63,16 @@ def command(limit: int) -> list[str]:
 class Figures:
     """Right or not, and tokens, of each arm at each problem that every arm has tried."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, run: RunFile) -> None:
         labels = {str(parse(strategy)): label for label, strategy in arms().items()}
+        grades = run.grades()
         self.right: dict[str, dict[str, list[float]]] = defaultdict(dict)
         self.tokens: dict[str, dict[str, list[float]]] = defaultdict(dict)
-        for outcome in study.outcomes:
-            label = labels[outcome.arm.strategy]
-            self.right[label][outcome.item] = [float(bool(outcome.correct))]
-            self.tokens[label][outcome.item] = [float(outcome.usage.completion)]
-        self.levels = {name: item.level or 0.0 for name, item in study.items.items()}
+        for row in run.attempts():
+            if row.usage is not None and "" in (graded := grades.get(row.id, {})):
+                self.right[labels[row.strategy]][row.problem] = [float(bool(graded[""]))]
+                self.tokens[labels[row.strategy]][row.problem] = [float(row.usage.completion)]
+        self.levels = {name: float(body["level"]) for name, body in run.items().items()}
         self.items = set.intersection(*(set(tried) for tried in self.right.values()))
 
     def share(self, label: str, low: float, high: float) -> str:
@@ -128,4 +129,5 @@ if __name__ == "__main__":
     ended = subprocess.run([sys.executable, "-m", "ponder", *words], check=False)
     if ended.returncode not in (0, 130):
         sys.exit(ended.returncode)
-    tables(Figures(measured(config.settings(), None)))
+    with opened(config.settings(), None) as file:  # events are not needed, and would take minutes to read
+        tables(Figures(file))
