@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Model: TypeAlias = "str | Path | Engine | None"
 
-_loaded: dict[Path | str, Any] = {}
+_loaded: dict[Any, Any] = {}  # by path, or by what the settings say of a server
 _loading = threading.Lock()  # who asks for the same model at the same time gets the same one
 
 
@@ -49,13 +49,13 @@ def load(model: str | Path | None = None) -> Engine:
     settings = config.settings()
     name = None if model is None else str(model)
     upstream = config.remote(name or settings.model, settings)
-    key = upstream.name if upstream else config.model_path(name, settings).resolve()
+    key = upstream or config.model_path(name, settings).resolve()
     with _loading:
         if key not in _loaded or getattr(_loaded[key], "closed", False):
             if upstream:
                 _loaded[key] = config.open_remote(upstream, settings)
             else:
-                _loaded[key] = config.open_engine(Path(key), settings)
+                _loaded[key] = config.open_engine(Path(str(key)), settings)
                 atexit.register(_loaded[key].close)
         opened: Engine = _loaded[key]
     return opened

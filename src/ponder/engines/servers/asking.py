@@ -124,6 +124,6 @@ def joined(pieces: Sequence[Piece]) -> list[Piece]:
 def size(prefix: Prefix) -> int:
     """Bytes of all that is read; no tokeniser makes more tokens of a text than it has bytes."""
     prompt = prefix.prompt
-    texts = [prompt.raw or ""] + [f"{m.role}{m.text}{m.extra or ''}" for m in prompt.messages]
+    texts = [prompt.raw or ""] + [f"{m.role}{m.content}{m.extra or ''}" for m in prompt.messages]
     texts += [str(prompt.tools or ""), str(prompt.response_format or ""), prefix.text]
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)

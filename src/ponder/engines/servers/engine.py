@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import replace
@@ -87,7 +88,13 @@ class Server:
         """
         if self._wire(prefix.prompt) != "native" and self.found.many and n > 1:
             return await self._draw(prefix, replace(sampling, seed=None), n, None)
-        return [await self.extend(prefix, replace(sampling, seed=None)) for _ in range(n)]
+        alone = (self.extend(prefix, replace(sampling, seed=None)) for _ in range(n))
+        tasks = [asyncio.ensure_future(one) for one in alone]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:  # those of a group of which one failed
+                task.cancel()
 
     # -- one request ----------------------------------------------------------------------------------------
 
