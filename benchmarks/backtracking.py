@@ -122,7 +122,7 @@ def row(strategy: str, outcomes: Sequence[Outcome], items: Sequence[Item]) -> st
     faults = Counter(check(puzzles[o.item], o.answer or "") for o in outcomes)
     found = accuracy(right(outcomes))
     shares = [faults[f] / len(outcomes) for f in ("not reached", "computation", "rule")]
-    shares.append(1 - found.value - sum(shares))
+    shares.append(max(0.0, 1 - found.value - sum(shares)))
     return (
         " | ".join(
             [
