@@ -25,7 +25,7 @@ from ponder.thinking.votes import beta, majority
 
 RULE = AdaptiveConsistency()
 HOW = Sampling(temperature=RULE.temperature, top_k=RULE.top_k)
-SKILLS = (0.0, 0.56)
+SKILLS = (0.034, 0.569)  # one sample is right on 44.4 % and 85 % of the problems
 WRONG = (1, 2, 3, 8, 24)
 PATH = Prefix(Prompt(raw=""))
 

@@ -385,6 +385,35 @@ def report(
     emit(write_report(_settings(), run, to))
 
 
+class Analysis(StrEnum):
+    """What can be read off an evaluation."""
+
+    underthinking = "underthinking"
+
+
+@_command
+def analyze(
+    what: Annotated[Analysis, typer.Argument(metavar="underthinking", help="What to look at.")],
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="An evaluation's id; else the newest.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look into the traces of an evaluation, without a model.
+
+    underthinking: switches of thought in right and in wrong responses, how many wrong ones hold a right thought, and
+    the underthinking score (arXiv 2501.18585): the share of a wrong response that comes after its first right thought.
+    """
+    from ponder.cli import analyzing
+    from ponder.cli.terminal import out
+
+    found = analyzing.ANALYSES[what.value](_settings(), run)
+    if as_json:
+        _json(found)
+    else:
+        out().print(analyzing.table(found))
+
+
 @_command
 def export(
     run: Annotated[
