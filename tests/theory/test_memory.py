@@ -57,6 +57,12 @@ def test_the_memory_carries_the_fact_that_the_answer_needs():
     )
 
 
+def test_passages_are_remembered_as_they_are_without_summarise():
+    result, events = asked("coat:recall=1,summarise=false", BM25(FACTS))
+    assert result.answer == "1871"
+    assert "associator" not in {event.role for event in events if event.kind == "extended"}
+
+
 def test_facts_stand_in_the_prompt_as_data_once_each():
     result, _ = asked("coat:recall=1", BM25(FACTS))
     text = result.choice.path.prompt.messages[-1].content

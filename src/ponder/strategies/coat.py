@@ -39,7 +39,8 @@ class CoAT(StepWise):
 
     A fact that the path knows already is not remembered, and a path remembers `max_memory` characters at most. With
     `recall` > 0 the external brain is asked for that many passages, from which the fact is taken, and the root,
-    whose content is the question, is associated as well. A branch ends where the solution does, or at `depth`.
+    whose content is the question, is associated as well; without `summarise` the passages are remembered as they
+    are, for a model that is too small to repeat a fact rightly. A branch ends where the solution does, or at `depth`.
     """
 
     name: ClassVar[str] = "coat"
@@ -52,6 +53,7 @@ class CoAT(StepWise):
     w: Weight = 1.0
     beta: Weight = 0.1
     recall: Natural = 0
+    summarise: bool = True
     max_association: Count = 48
     max_memory: Count = 1000
     depth: Count = 8
@@ -98,6 +100,11 @@ class CoAT(StepWise):
         """The memory of the path with AM, what is associated with its last step."""
         step = thought.path.segments[-1].text if thought.path.segments else ""
         passages = await self.passages(f"{problem.question} {step}", thought.memory, run)
+        if passages and not self.summarise:
+            memory = thought.memory
+            for passage in passages:
+                memory = remember(memory, passage, thought.path.text, self.max_memory)
+            return memory
         said = await run.extend(
             associate(problem, thought.path, passages),
             role="associator",
