@@ -29,6 +29,7 @@ LAWS = "tests/laws/test_strategies.py"
 LAYERS = "tests/engines/test_layers.py"
 WAITING = "tests/runtime/test_waiting.py"
 VOTES = "tests/thinking/test_votes.py"
+HALT = "tests/runtime/test_halt.py"
 
 
 class Fault(NamedTuple):
@@ -193,8 +194,26 @@ FAULTS = [
     run("a failure is not counted", "            attempt.failed += not cancelled\n", ""),
     run(
         "a failed call is not paid for",
-        "            self._pay(lease, role, usage)\n            attempt.failed",
+        "            usage = self._pay(lease, role, usage)\n            attempt.failed",
         "            self._ledger.settle(lease, Usage())\n            attempt.failed",
+    ),
+    run(
+        "what a rule halts is taken for the budget's end",
+        'if segment.finish == "cancelled" and why is not None:',
+        'if segment.finish == "none" and why is not None:',
+        HALT,
+    ),
+    run(
+        "samples share one rule",
+        "rule = halt() if halt else None",
+        "rule = self.__dict__.setdefault('_rule', halt()) if halt else None",
+        HALT,
+    ),
+    run(
+        "every sample of several roles is the first's",
+        "parts[i % len(parts)]",
+        "parts[0]",
+        "tests/theory/test_critique.py",
     ),
     run(
         "what a cancelled call wrote is not paid for",
