@@ -11,7 +11,13 @@ from ponder.evals.report import render
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-BARE = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+BARE = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-sync",
+]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
