@@ -66,7 +66,7 @@ async def crowd(names, runs, *, replay, seed, dialect):
             await asyncio.sleep(i * 0.004)
             try:
                 result, events = await attempt(
-                    names[i % len(names)], engine, Budget(tokens=2000, seconds=60.0), seed=i
+                    names[i % len(names)], engine, Budget(tokens=2000, seconds=120.0), seed=i
                 )
             except (EngineError, AllFailed) as error:
                 came[f"failed: {error}"[:6]] += 1
@@ -75,12 +75,12 @@ async def crowd(names, runs, *, replay, seed, dialect):
             if result.answer not in (None, "42"):
                 wrong.append(result)
             if any(e.kind == "failed" for e in events):
-                assert result.stop == "degraded" or result.failed == 0
+                assert result.stop in ("degraded", "deadline") or result.failed == 0
 
         async with asyncio.TaskGroup() as group:
             for i in range(runs):
                 group.create_task(one(i))
-        assert mock.counters.writing == 0
+        await until(lambda: mock.counters.writing == 0)
         return came, wrong, most, mock.counters
 
 
@@ -299,7 +299,7 @@ def test_who_leaves_takes_the_server_s_work_with_him(dialect, when):
 
     async def job():
         slow = {"latency": 30.0} if when.startswith("before") else {"pace": 0.05}
-        async with served(dialect, solver()) as (mock, server):
+        async with served(dialect, solver(), patience=120.0) as (mock, server):
             mock.latency, mock.pace = slow.get("latency", 0.0), slow.get("pace", 0.0)
             seen = []
             tasks = [
@@ -326,7 +326,7 @@ def test_who_leaves_takes_the_server_s_work_with_him(dialect, when):
 
 def test_hundreds_who_leave_at_once():
     async def job():
-        async with served("vllm", solver()) as (mock, server):
+        async with served("vllm", solver(), patience=120.0) as (mock, server):
             mock.pace = 0.5
             tasks = [
                 asyncio.create_task(server.extend(ASK, Sampling(max_tokens=40, seed=i))) for i in range(300)

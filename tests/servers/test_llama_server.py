@@ -63,21 +63,21 @@ def test_characters_of_several_tokens_keep_their_ids(found):
     async def job(server):
         prefix = Prefix(Prompt(raw="Repeat: 😀👩‍🔬 naïve 你好\nRepeat:"))
         segments = [
-            await server.extend(prefix, Sampling(max_tokens=n, temperature=0.0)) for n in (1, 2, 3, 4, 12)
+            await server.extend(prefix, Sampling(max_tokens=n, temperature=0.0)) for n in (1, 2, 3, 10, 11)
         ]
         chat = Prefix(Prompt((Message("user", "Say it."),)))
         more = await server.extend(chat + segments[-1], Sampling(max_tokens=4, temperature=0.0))
         return segments, more
 
     segments, more = on(found, job)
-    last = segments[-1]
+    last = next(segment for segment in reversed(segments) if segment.token_ids is not None)
     assert not last.text.isascii()
-    assert last.usage.completion == len(last.token_ids or ()) == 12
+    assert last.usage.completion == len(last.token_ids) > 3
     assert last.ends[-1] == len(last.text)
     for segment in segments:
-        assert last.text.startswith(segment.text)
+        assert segments[-1].text.startswith(segment.text)
         # Cut off within a character, it has no ids: the server does not tell them.
         if segment.token_ids is not None:
-            assert segment.token_ids == last.token_ids[: len(segment.token_ids)]
+            assert last.token_ids[: len(segment.token_ids)] == segment.token_ids[: len(last.token_ids)]
     assert any(segment.token_ids is None for segment in segments)
     assert more.usage.completion > 0
