@@ -2,9 +2,9 @@
 
 python benchmarks/upstream.py [STREAMS ...]      200 and 1000 by default; needs the extra `servers`, and httpx
 
-The mock server runs in a process of its own. Each client opens so many streams at once, reads for some seconds with
-our parser of events, and then leaves. Processor time is the client's, from the first byte to the leaving; "gone" is
-the time until the server sees no request in flight any more.
+The mock server runs in a process of its own. Each client opens so many streams, each of a token a second, reads for
+some seconds with our parser of events once all are open, and then leaves. Processor time is the client's, for the
+reading and for the leaving; "gone" is the time until the server sees no request in flight any more.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BODY = {
 }
 
 
-async def aiohttp_client(url: str, streams: int, seen: list[int]) -> None:
+async def aiohttp_client(url: str, streams: int, seen: list[int], leave: asyncio.Event) -> None:
     import aiohttp
 
     connector = aiohttp.TCPConnector(limit=0)
@@ -50,10 +50,10 @@ async def aiohttp_client(url: str, streams: int, seen: list[int]) -> None:
             finally:
                 response.close()
 
-        await _crowd(one, streams)
+        await _crowd(one, streams, leave)
 
 
-async def httpx_client(url: str, streams: int, seen: list[int]) -> None:
+async def httpx_client(url: str, streams: int, seen: list[int], leave: asyncio.Event) -> None:
     import httpx
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
@@ -65,42 +65,51 @@ async def httpx_client(url: str, streams: int, seen: list[int]) -> None:
                 async for more in response.aiter_raw():
                     seen[0] += len(parser.feed(more))
 
-        await _crowd(one, streams)
+        await _crowd(one, streams, leave)
 
 
-async def _crowd(one: Callable[[], Awaitable[None]], streams: int) -> None:
+async def _crowd(one: Callable[[], Awaitable[None]], streams: int, leave: asyncio.Event) -> None:
     tasks = [asyncio.ensure_future(one()) for _ in range(streams)]
-    await asyncio.sleep(READING + streams / 500)
+    await leave.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def spent() -> float:
+    """Processor seconds of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
 def measure(name: str, url: str, streams: int) -> dict[str, Any]:
     """One client in this process."""
     clients = {"aiohttp": aiohttp_client, "httpx": httpx_client}
-    seen = [0]
 
-    async def main() -> float:
-        task = asyncio.ensure_future(clients[name](url + "/v1/chat/completions", streams, seen))
-        await asyncio.sleep(READING + streams / 500)
-        left = time.monotonic()
-        while await asyncio.to_thread(in_flight, url):  # noqa: ASYNC110 - it happens in another process
+    async def main() -> dict[str, Any]:
+        seen, leave = [0], asyncio.Event()
+        task = asyncio.ensure_future(clients[name](url + "/v1/chat/completions", streams, seen, leave))
+        while await asyncio.to_thread(counted, url, "writing") < streams:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.1)
+        before, began = seen[0], spent()
+        await asyncio.sleep(READING)
+        read, reading = seen[0] - before, spent() - began
+        left, began = time.monotonic(), spent()
+        leave.set()
+        await task
+        ours = time.monotonic() - left
+        leaving = spent() - began
+        while await asyncio.to_thread(counted, url, "in_flight"):  # noqa: ASYNC110 - in another process
             await asyncio.sleep(0.01)
         gone = time.monotonic() - left
-        await task
-        return gone
+        return {"events": read, "reading": reading, "leaving": leaving, "ours": ours, "gone": gone}
 
-    began = resource.getrusage(resource.RUSAGE_SELF)
-    gone = asyncio.run(main())
-    ended = resource.getrusage(resource.RUSAGE_SELF)
-    spent = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
-    return {"events": seen[0], "cpu": spent, "per_event": spent / max(1, seen[0]), "gone": gone}
+    return asyncio.run(main())
 
 
-def in_flight(url: str) -> int:
+def counted(url: str, what: str) -> int:
     with urllib.request.urlopen(f"{url}/mock/counters") as answer:  # noqa: S310 - our own mock
-        return int(json.load(answer)["in_flight"])
+        return int(json.load(answer)[what])
 
 
 def main() -> None:
@@ -113,15 +122,16 @@ def main() -> None:
     found = re.search(r"http://[\d.:]+", mock.stderr.readline())
     assert found is not None  # noqa: S101
     try:
-        print("client   streams    events   CPU s   us/event   all gone after s")
+        print("client   streams    events   us/event   CPU s to leave   left after s   gone after s")
         for streams in map(int, sys.argv[1:] or ["200", "1000"]):
             for name in ("aiohttp", "httpx"):
                 words = [sys.executable, __file__, "--one", name, found[0], str(streams)]
                 done = subprocess.run(words, capture_output=True, text=True, check=True)
                 r = json.loads(done.stdout)
+                each = r["reading"] / max(1, r["events"]) * 1e6
                 print(
-                    f"{name:8} {streams:7}  {r['events']:8,}  {r['cpu']:6.2f}  {r['per_event'] * 1e6:9.1f}  "
-                    f"{r['gone']:17.2f}"
+                    f"{name:8} {streams:7}  {r['events']:8,}  {each:9.1f}  {r['leaving']:15.2f}  {r['ours']:13.2f}  "
+                    f"{r['gone']:13.2f}"
                 )
     finally:
         mock.send_signal(signal.SIGTERM)
