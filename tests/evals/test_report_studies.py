@@ -253,3 +253,15 @@ def test_outcomes_may_come_in_any_order():
     tables = [f"Figure {n}" for n in (1, 2, 3, 4, 5)] + ["Table 2", "Table 3"]
     one, other = read(render(given)), read(render(turned))
     assert [rows(one, t) for t in tables] == [rows(other, t) for t in tables]
+
+
+def test_control_counts_thinking_where_a_method_asks_for_it():
+    from ponder.evals.report.depth import _limit
+    from ponder.evals.values import Arm
+
+    assert _limit(Arm("budget-forcing:max_thinking=100", "4k")) == (True, 100)
+    assert _limit(Arm("rejection-sampling:limit=64", "4k")) == (True, 64)
+    assert _limit(Arm("conditional-control:condition=steps,n=300", "4k")) == (True, 300)
+    assert _limit(Arm("conditional-control:condition=short", "4k")) == (False, 4000)
+    assert _limit(Arm("chain-of-thought", "calls=3")) == (False, None)
+    assert _limit(Arm("no-such-thing", "4k")) == (False, None)

@@ -126,6 +126,9 @@ def _outcome(
         failed=(row.failed or 0) + broke,
         depth=max((chain.completion for chain in chains), default=0),
         length=sum(candidates) / len(candidates) if candidates else 0.0,
+        thinking=_chain(extended[end.path].parent, extended).completion
+        if end and end.path in extended
+        else None,
         votes=end.votes if end else (),
         attempt=str(row.id),
     )

@@ -70,6 +70,7 @@ class Outcome:
         failed: calls that failed for good.
         depth: tokens of the longest chain of calls that had to wait for each other: sequential depth.
         length: mean completion tokens of a candidate.
+        thinking: tokens sampled on the chosen path before its last call, which is the answer where a method thinks first.
         votes: weight by answer.
         attempt: the id under which its trace is stored.
 
@@ -87,6 +88,7 @@ class Outcome:
     failed: int = 0
     depth: int = 0
     length: float = 0.0
+    thinking: int | None = None
     votes: tuple[tuple[str, float], ...] = ()
     attempt: str = ""
 

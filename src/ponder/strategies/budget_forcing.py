@@ -46,6 +46,11 @@ class BudgetForcing:
     markers: str = "auto"
     temperature: Temperature = 0.0
 
+    @property
+    def asked(self) -> int:
+        """The most thinking tokens that it asks for."""
+        return self.max_thinking
+
     async def solve(self, problem: Problem, run: Run) -> Prefix:
         markers = run.markers(self.markers)
         path = conditioned(problem, self.condition, self.max_thinking) + markers.start

@@ -36,6 +36,11 @@ class ConditionalControl:
     markers: str = "auto"
     temperature: Temperature = 0.0
 
+    @property
+    def asked(self) -> int | None:
+        """The most thinking tokens that it asks for; None where it names no number."""
+        return self.n if self.condition in ("tokens", "steps") else None
+
     async def solve(self, problem: Problem, run: Run) -> Prefix:
         markers = run.markers(self.markers)
         path = conditioned(problem, self.condition, self.n) + markers.start

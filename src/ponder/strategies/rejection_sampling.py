@@ -34,6 +34,11 @@ class RejectionSampling:
     markers: str = "auto"
     temperature: Temperature = 1.0
 
+    @property
+    def asked(self) -> int:
+        """The most thinking tokens that it asks for."""
+        return self.limit
+
     async def solve(self, problem: Problem, run: Run) -> Prefix:
         markers = run.markers(self.markers)
         prompt = conditioned(problem) + markers.start

@@ -21,12 +21,14 @@ from ponder.evals.stats import (
     performance,
     scaling_over_items,
 )
+from ponder.strategies import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ponder.evals.report.markup import Child, Html
     from ponder.evals.report.measures import Findings, Measured
+    from ponder.evals.values import Arm
 
 UNLIKE = 1.5
 """How many times deeper one of two arms at equal compute must be, for the two to say something of depth."""
@@ -212,7 +214,8 @@ def _methods(f: Findings) -> Html:
         [
             (
                 "How well each method turns tokens into accuracy, over its settings and budgets, by the three figures of s1 "
-                "(Muennighoff et al. 2025, section 3.2). Control: the share of attempts that kept to their budget of tokens. "
+                "(Muennighoff et al. 2025, section 3.2). Control: the share of attempts that kept to what was asked, thinking tokens where the "
+                "method asks for those, else to their budget of tokens. "
                 "Scaling: the mean slope between two runs, in percentage points per 1000 tokens, with 95 % interval. "
                 "Performance: the best run, which flatters a method with many."
             )
@@ -224,21 +227,25 @@ def _methods(f: Findings) -> Html:
 
 
 def _control(runs: Sequence[Measured]) -> float | None:
+    """Of thinking tokens for a method that limits or asks for those, else of all that its budget counts."""
     used, most = [], []
     for a in runs:
-        limit = _limit(a.arm.budget)
+        thinking, limit = _limit(a.arm)
         if limit is None:
             continue
-        used += [o.usage.completion for o in a.outcomes]
-        most += [limit] * len(a.outcomes)
+        for o in a.outcomes:
+            used.append(o.thinking if thinking and o.thinking is not None else o.usage.completion)
+            most.append(limit)
     return control(used, 0, most) if used else None
 
 
-def _limit(budget: str) -> int | None:
+def _limit(arm: Arm) -> tuple[bool, int | None]:
+    """Whether it is one of thinking tokens, and the limit."""
     try:
-        return Budget.parse(budget).tokens
-    except UsageError:  # such as "unlimited"
-        return None
+        asked: int | None = getattr(parse(arm.strategy), "asked", None)
+        return (True, asked) if asked is not None else (False, Budget.parse(arm.budget).tokens)
+    except UsageError:  # such as "unlimited", or a strategy of another version
+        return False, None
 
 
 def _depth(arm: Measured) -> float:
