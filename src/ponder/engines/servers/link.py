@@ -243,9 +243,11 @@ class Link:
     def _opened(self) -> aiohttp.ClientSession:
         import aiohttp
 
-        context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        verified: ssl.SSLContext | bool = True
+        if self.url.startswith("https:"):  # to read the certificates takes a while
+            verified = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
         connector = aiohttp.TCPConnector(
-            limit=0, ssl=context, resolver=_resolver(), force_close=not self._reuse
+            limit=0, ssl=verified, resolver=_resolver(), force_close=not self._reuse
         )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING, sock_read=self._patience)
         headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
