@@ -30,6 +30,9 @@ LAYERS = "tests/engines/test_layers.py"
 WAITING = "tests/runtime/test_waiting.py"
 VOTES = "tests/thinking/test_votes.py"
 HALT = "tests/runtime/test_halt.py"
+THINKING = "tests/runtime/test_thinking_budget.py"
+DOLLARS = "tests/runtime/test_dollars.py"
+ROLES = "tests/runtime/test_roles.py"
 
 
 class Fault(NamedTuple):
@@ -46,6 +49,14 @@ def ledger(name: str, old: str, new: str, *tests: str) -> Fault:
 
 def run(name: str, old: str, new: str, *tests: str) -> Fault:
     return Fault(name, "runtime/run.py", old, new, tests or (VERBS, WAITING, LAWS))
+
+
+def calls(name: str, old: str, new: str, *tests: str) -> Fault:
+    return Fault(name, "runtime/calls.py", old, new, tests or (VERBS, WAITING, LAWS))
+
+
+def texts(name: str, old: str, new: str, *tests: str) -> Fault:
+    return Fault(name, "runtime/texts.py", old, new, tests or (HALT, THINKING))
 
 
 def tasks(name: str, old: str, new: str) -> Fault:
@@ -79,8 +90,8 @@ FAULTS = [
     ),
     ledger(
         "a renewal is not set aside",
-        "            lease.granted += more\n            self._add(lease, +1)\n",
-        "            self._add(lease, +1)\n            lease.granted += more\n",
+        "            lease.granted += max(more, 0)\n            self._add(lease, +1)\n",
+        "            self._add(lease, +1)\n            lease.granted += max(more, 0)\n",
     ),
     ledger(
         "gives back twice",
@@ -95,8 +106,8 @@ FAULTS = [
     ),
     ledger(
         "the scope around is not asked",
-        "            free = min((scope._free() for scope in self._scopes()), default=0)",
-        "            free = self._free()",
+        "free = min(scope._free(lease.prompt, lease.prices) for scope in self._scopes()) - lease.granted",
+        "free = self._free(lease.prompt, lease.prices) - lease.granted",
     ),
     ledger(
         "calls in flight are not counted",
@@ -142,8 +153,8 @@ FAULTS = [
     ),
     run(
         "what a scorer reads is not paid for",
-        'self._pay(lease, "scorer", Usage(scorer=read,',
-        'self._pay(lease, "scorer", Usage(scorer=0,',
+        'self._calls.pay(lease, "scorer", Usage(scorer=read,',
+        'self._calls.pay(lease, "scorer", Usage(scorer=0,',
     ),
     tasks(
         "results in order of completion",
@@ -191,45 +202,65 @@ FAULTS = [
         "raise AllFailed(failed) if failed else errors[0]",
         "raise OutOfBudget('nothing')",
     ),
-    run("a failure is not counted", "            attempt.failed += not cancelled\n", ""),
     run(
-        "a failed call is not paid for",
-        "            usage = self._pay(lease, role, usage)\n            attempt.failed",
-        "            self._ledger.settle(lease, Usage())\n            attempt.failed",
+        "given: to whichever branch comes first",
+        "        if here().place != self._place:\n            return None\n",
+        "",
+        VERBS,
     ),
-    run(
+    texts(
+        "money that ends between two chunks takes what was written",
+        "            if not i or calls.over:\n                raise\n            break\n",
+        "            raise\n",
+    ),
+    texts("money that ends before the answer takes the thinking", "path = said.cut_off()", "raise"),
+    calls("a price is not paid", "usage = replace(usage, nanodollars=money)", "pass", DOLLARS),
+    Fault(
+        "who writes what is scored is not asked",
+        "runtime/preflight.py",
+        'getattr(scorer, "roles", scored(strategy))',
+        'getattr(scorer, "roles", ("solver",))',
+        (ROLES,),
+    ),
+    calls("a failure is not counted", "            attempt.failed += not cancelled\n", ""),
+    calls(
+        "a failed call is not paid for",
+        "            usage = self.pay(lease, role, usage)\n            attempt.failed",
+        "            self.ledger.settle(lease, Usage())\n            attempt.failed",
+    ),
+    calls(
         "what a rule halts is taken for the budget's end",
         'if segment.finish == "cancelled" and why is not None:',
         'if segment.finish == "none" and why is not None:',
         HALT,
     ),
-    run(
+    texts(
         "samples share one rule",
-        "rule = halt() if halt else None",
-        "rule = self.__dict__.setdefault('_rule', halt()) if halt else None",
+        "rule = call.halt() if call.halt else None",
+        "rule = calls.__dict__.setdefault('_rule', call.halt()) if call.halt else None",
         HALT,
     ),
     run(
         "every sample of several roles is the first's",
-        "parts[i % len(parts)]",
-        "parts[0]",
+        "calls[i % len(calls)]",
+        "calls[0]",
         "tests/theory/test_critique.py",
     ),
-    run(
+    calls(
         "what a cancelled call wrote is not paid for",
         "else lease.used,\n                calls=1,",
         "else 0,\n                calls=1,",
     ),
-    run(
+    calls(
         "an engine that cannot be stopped is not clamped",
         "            sampling = replace(sampling, max_tokens=lease.granted)",
         "            pass",
         LAWS,
     ),
-    run(
+    calls(
         "the end of a run leaves calls in flight",
-        "                call.cancel()\n            if self._strategy",
-        "                pass\n            if self._strategy",
+        "        for call in tuple(self._in_flight):\n            call.cancel()\n",
+        "",
     ),
     run(
         "propose: no answer replaces one",
@@ -239,10 +270,12 @@ FAULTS = [
         LAWS,
         "tests/time",
     ),
-    run(
+    Fault(
         "a text cut off has its last number as its answer",
+        "runtime/attempt.py",
         "(path.cut and (not found.declared or text.endswith(found.text)))",
         "False",
+        (VERBS, WAITING, LAWS),
     ),
     Fault(
         "seeds: from order in time",
@@ -267,7 +300,7 @@ FAULTS = [
     ),
     Fault(
         "seeds: the same for every sample of a group",
-        "runtime/run.py",
+        "runtime/calls.py",
         "seed=derive(attempt.seed, attempt.problem.id, place)",
         "seed=derive(attempt.seed, attempt.problem.id, place[:-1])",
         (VERBS, LAWS),

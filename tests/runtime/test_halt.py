@@ -5,7 +5,7 @@ from runtime.test_run import Plan
 from support import attempt, virtual
 
 from ponder.engines.scripted import Scripted
-from ponder.runtime.run import CHUNK
+from ponder.runtime.texts import CHUNK
 from ponder.thinking.prompts import ask
 
 LONG = {"word " * 300 + "The answer is 42.": 1.0}
@@ -89,16 +89,17 @@ def test_a_rule_sees_the_likeliest_tokens_however_it_is_told():
         assert len(seen) == 80
 
 
-def test_a_budget_that_ends_between_two_chunks_keeps_what_was_written():
+@pytest.mark.parametrize("budget", [100, 2 * CHUNK])
+def test_a_budget_that_ends_in_a_chunk_or_between_two_keeps_what_was_written(budget):
     engine = Scripted(LONG, without={"streams", "stoppable"})
 
     async def plan(problem, run):
         path = await run.extend(ask(problem), max_tokens=300, halt=after(1000))
-        assert path.tokens == 100
+        assert (path.tokens, path.cut) == (budget, True)
         return path
 
-    result, _ = virtual(attempt, Plan(plan), engine, "100")
-    assert (result.usage.completion, result.stop) == (100, "budget")
+    result, _ = virtual(attempt, Plan(plan), engine, str(budget))
+    assert (result.usage.completion, result.stop) == (budget, "budget")
 
 
 @pytest.mark.parametrize("how", [{"stop": ("42",)}, {"min_tokens": 5}])

@@ -7,7 +7,7 @@ import pytest
 from support import attempt, virtual
 
 import ponder
-from ponder import EngineError, UnknownName
+from ponder import EngineError, UnknownName, Unsupported
 from ponder.engines.layers import Faulty
 from ponder.engines.scripted import Scripted
 from ponder.runtime.preflight import check_roles, roles
@@ -85,6 +85,15 @@ def test_a_role_that_nobody_plays_is_named_before_the_first_token():
     check_roles(["feedback"], [parse("cot"), Pair()], {})
     with pytest.raises(UnknownName, match="these strategies"):
         check_roles(["edit"], [parse("cot"), Pair()], {})
+
+
+def test_what_is_scored_is_recorded_by_who_writes_it_and_by_nobody_else():
+    blind = says(1, without={"logprobs"})
+    with pytest.raises(Unsupported, match="give log-probabilities"):
+        virtual(attempt, parse("feedback-edit"), {"solver": says(1), "edit": blind}, None)
+    virtual(attempt, parse("feedback-edit"), {"solver": says(1), "feedback": blind}, None)
+    with pytest.raises(Unsupported, match="give log-probabilities"):
+        virtual(attempt, parse("lookahead"), {"solver": says(1), "lookahead": blind}, None)
 
 
 def test_each_role_has_its_engine_and_its_part_of_the_receipt():

@@ -280,7 +280,7 @@ def test_a_run_is_ended_from_another_thread(backend):
     (result, _), engine = anyio.run(main, backend=backend)
     thread.join()
     assert (result.answer, result.stop, engine.in_flight) == ("41", "cancelled", 0)
-    runs[0].ended = None
+    runs[0]._calls.ended = None
     runs[0].end("cancelled")  # the run is long over
 
 
@@ -323,6 +323,25 @@ def test_delegate_spends_from_the_same_purse_and_takes_what_is_given():
 
     _, events = run(plan)
     assert sorted(e.place for e in events if e.kind == "extended")[3:] == ["1.0.3", "1.0.4"]
+
+
+def test_given_paths_go_to_the_strategy_itself_and_never_to_whichever_branch_comes_first():
+    class Apart(Plan):
+        async def solve(self, problem, run):
+            paths = await run.each(lambda _: run.sample(ask(problem, "cot")), range(3))
+            return (await run.sample(ask(problem, "cot")) + [path for [path] in paths])[0]
+
+    async def plan(problem, run):
+        given = await run.sample(ask(problem, "cot"))
+        choice = await run.delegate(Apart(None), given=given)
+        assert choice.path == given[0]
+        return choice
+
+    _, events = run(plan)
+    assert sorted(e.place for e in events if e.kind == "extended") == [
+        "0.0",
+        *(f"1.0.{i}.0.0" for i in range(3)),
+    ]
 
 
 def test_delegate_within_a_smaller_budget():
@@ -558,6 +577,15 @@ def test_what_was_read_is_the_answer_when_keys_come_too_late():
 
     result = virtual(main)
     assert (result.answer, result.stop) == ("42", "deadline")
+
+
+def test_samples_of_nobody_are_a_mistake():
+    async def plan(problem, run):
+        with pytest.raises(UsageError, match="role"):
+            await run.sample(ask(problem), 2, role=())
+        return Prefix(ask(problem).prompt)
+
+    run(plan)
 
 
 def test_sampling_nothing_is_nothing():

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import pytest
+from runtime.test_run import Plan
 from support import attempt, virtual
 
 from ponder import Sampling, UsageError
@@ -12,6 +13,7 @@ from ponder.core.problem import Message
 from ponder.engines.scripted import Scripted
 from ponder.strategies import ChainOfThought, SelfConsistency
 from ponder.thinking.markers import FAMILIES
+from ponder.thinking.prompts import ask
 
 THINK = FAMILIES["think"]
 LONG = "<think>\n" + " ".join(f"{n} is odd or even," for n in range(20)) + "</think>\n\nThe answer is 42."
@@ -66,6 +68,19 @@ def test_thinking_that_ends_in_time_gets_the_delimiter_alone():
     result, events = virtual(attempt, ChainOfThought(thinking=400), thinker())
     assert result.text == LONG
     assert thought(events)[0].obeyed
+
+
+@pytest.mark.parametrize("budget", ["10", "calls=1"])
+def test_thinking_that_was_paid_for_is_kept_where_its_answer_cannot_be(budget):
+    async def solve(problem, run):
+        path = await run.extend(ask(problem), thinking=10)
+        assert (path.tokens, path.cut, path.done) == (10, True, False)
+        return path
+
+    result, events = virtual(attempt, Plan(solve), thinker(), budget)
+    assert (result.usage.completion, result.stop, result.answer) == (10, "budget", None)
+    [told] = thought(events)
+    assert (told.tokens, told.path) == (10, result.choice.path.place)
 
 
 def test_no_thinking_at_all():

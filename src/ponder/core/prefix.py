@@ -144,6 +144,13 @@ class Prefix:
             length -= len(segment.text)
         return path
 
+    def cut_off(self, finish: Literal["length", "cancelled"] = "length", why: str | None = None) -> Prefix:
+        """The path as one whose last segment was cut off: by a limit, or by a rule that says `why`."""
+        if not self.segments:
+            return self
+        last = replace(self.segments[-1], finish=finish, stopped_by=why)
+        return Prefix(self.prompt, (*self.segments[:-1], last), self.origin)
+
     @property
     def mean_logprob(self) -> float:
         """Mean log-probability of the sampled tokens, in nats; NaN where none were recorded."""

@@ -197,8 +197,8 @@ class Score:
 class Scorer(Protocol):
     """Says how good paths are.
 
-    `needs` is what the solver's engine must be able to do, and log-probabilities and certainty among it are recorded
-    while it writes. A scorer that asks models itself lists their `roles`, ("judge",), as strategies do: then it is the
+    `needs` is what the engine must be able to do that writes what is scored, the solver's as a rule, and
+    log-probabilities and certainty among it are recorded while it writes. A scorer that asks models itself lists their `roles`, ("judge",), as strategies do: then it is the
     engines of those roles that must be able.
     """
 
@@ -351,7 +351,10 @@ class Run(Protocol):
     async def delegate(
         self, strategy: Strategy, budget: Budget | None = None, given: Sequence[Prefix] = ()
     ) -> Choice:
-        """What another strategy decides, within `budget` of ours; `sample` hands out `given` first, for free."""
+        """What another strategy decides, within `budget` of ours; its `sample` hands out `given` first, for free.
+
+        Given paths that continue what is sampled by one segment, in their order; the branches of an `each` get none.
+        """
         ...
 
     def propose(self, choice: Choice | Prefix) -> None:
@@ -363,7 +366,9 @@ class Strategy(Protocol):
     """A frozen dataclass of hyper-parameters with one coroutine.
 
     One that calls models in several roles lists them in a class variable `roles`, ("solver", "feedback"), so that a
-    model given for a role it does not have is noticed. Without that list any role is accepted.
+    model given for a role it does not have is noticed. Without that list any role is accepted. One that scores what
+    roles other than the solver's wrote lists those whose texts it scores in `scored`, so that what the scorer reads is
+    there.
     """
 
     name: ClassVar[str]

@@ -31,7 +31,7 @@ def preflight(strategy: Strategy, engines: Mapping[str, Engine], scorers: Mappin
     """
     needs: dict[str, set[Ability]] = {"solver": set(strategy.needs)}
     for scorer in _scorers_of(strategy, scorers):
-        for role in _roles_of(scorer):
+        for role in getattr(scorer, "roles", scored(strategy)):
             needs.setdefault(role, set()).update(scorer.needs)
     for role, abilities in needs.items():
         solver = [engines["solver"]] if "solver" in engines else engines.values()
@@ -64,20 +64,20 @@ def find_scorer(by: Scorer | str, scorers: Mapping[str, Scorer]) -> Scorer:
 
 
 def recorded(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[Ability]:
-    """What the solver is to record because the strategy's scorers read it, so that no strategy has to know."""
+    """What is to be recorded because the strategy's scorers read it, so that no strategy has to know."""
     found = _scorers_of(strategy, scorers)
-    return frozenset(need for scorer in found if "solver" in _roles_of(scorer) for need in scorer.needs)
+    return frozenset(need for scorer in found if not hasattr(scorer, "roles") for need in scorer.needs)
+
+
+def scored(strategy: Strategy) -> Sequence[str]:
+    """The roles whose texts the strategy scores."""
+    return getattr(strategy, "scored", ("solver",))
 
 
 def _scorers_of(strategy: Strategy, scorers: Mapping[str, Scorer]) -> list[Scorer]:
     """Those in its parameters: a scorer, or the text of one where the parameter is called so."""
     names = [name for name in _names(strategy) if name.endswith("scorer")]
     return [find_scorer(by, scorers) for name in names if (by := getattr(strategy, name)) is not None]
-
-
-def _roles_of(scorer: Scorer) -> Sequence[str]:
-    """Whose engines must be able to do what the scorer needs."""
-    return getattr(scorer, "roles", ("solver",))
 
 
 def _names(strategy: Strategy) -> list[str]:
@@ -99,7 +99,7 @@ def roles(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[str] |
         return None
     found = {"solver", *listed}
     for scorer in _scorers_of(strategy, scorers):
-        found |= set(_roles_of(scorer))
+        found |= set(getattr(scorer, "roles", ()))
     for nested in _values(strategy):
         if hasattr(nested, "solve"):
             inner = roles(nested, scorers)

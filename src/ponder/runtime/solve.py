@@ -8,9 +8,10 @@ from ponder.core import events as e
 from ponder.core.calls import Budget
 from ponder.core.errors import OutOfBudget
 from ponder.core.protocols import Result
+from ponder.runtime.attempt import Attempt
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.preflight import check_memory, check_roles, preflight
-from ponder.runtime.run import Attempt, Run
+from ponder.runtime.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,8 +50,8 @@ async def solve(
         started: gets the run, so that someone else can `end` it.
 
     Raises:
-        UsageError: the strategy cannot work on these engines, needs a memory or asks none, has no role that one of them is given, or its
-            parameters make no sense.
+        UsageError: the strategy cannot work on these engines, needs a memory or asks none, has no role that one of
+            them is given, or its parameters make no sense.
         EngineError, AllFailed: the model failed before anything was proposed.
 
     A budget that ends before any answer is no error: the result has `answer` None and says why it stopped.

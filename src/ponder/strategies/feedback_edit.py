@@ -32,6 +32,7 @@ class FeedbackEdit:
     cost: ClassVar[str] = "k * L + k * f * F + k * n * L, and what the scorer reads"
     needs: ClassVar[frozenset[Ability]] = frozenset()
     roles: ClassVar[tuple[str, ...]] = ("solver", "feedback", "edit")
+    scored: ClassVar[tuple[str, ...]] = ("solver", "edit")
 
     k: Count = 2
     f: Count = 4

@@ -28,6 +28,7 @@ class Lookahead(BeamSearch):
     cost: ClassVar[str] = "n * (k + 1) * L, and what the scorer reads at every step"
 
     roles: ClassVar[tuple[str, ...]] = ("solver", "lookahead")
+    scored: ClassVar[tuple[str, ...]] = roles
 
     k: Count = 3
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from ponder.core.prefix import Prefix
 from ponder.strategies.catalogue import Count, Natural, Temperature  # noqa: TC001 - read at run time
 from ponder.thinking.prompts import SHOTS, ask
 from ponder.thinking.search.allocation import distinct, top
@@ -15,6 +14,7 @@ from ponder.thinking.votes import Selection, select
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
     from ponder.core.protocols import Ability, Aggregation, Choice, Run, Scorer
 
@@ -100,12 +100,6 @@ class StepWise:
     async def choose(self, run: Run, leaves: Sequence[Leaf]) -> Choice:
         """The choice among the paths that are over, or else among all: one that is not has the answer it declares."""
         ends = [leaf for leaf in leaves if self.over(leaf.path)] or leaves
-        read = await run.read([path if path.done else _cut(path) for path, _ in ends])
+        # Of one that a limit cut off the last number is no answer (docs/decisions/0006-cut-texts.md).
+        read = await run.read([path if path.done else path.cut_off() for path, _ in ends])
         return select(read, [leaf.value for leaf in ends], self.selection)
-
-
-def _cut(path: Prefix) -> Prefix:
-    """The path as one that a limit cut off: its last number is no answer (docs/decisions/0006-cut-texts.md)."""
-    if not path.segments:
-        return path
-    return Prefix(path.prompt, (*path.segments[:-1], replace(path.segments[-1], finish="length")))

@@ -1,0 +1,90 @@
+"""What all scopes of one attempt at one problem share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ponder.core.errors import UnknownName, Unsupported
+from ponder.core.protocols import Candidate, Choice, Tokenizes
+from ponder.thinking import answers
+from ponder.thinking.markers import FAMILIES, named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ponder.core import events as e
+    from ponder.core.calls import Usage
+    from ponder.core.markers import Markers
+    from ponder.core.prefix import Prefix
+    from ponder.core.problem import Problem
+    from ponder.core.protocols import Engine, KeysOf, Memory, Scorer
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The problem, who works on it, and what has come of it so far."""
+
+    problem: Problem
+    engines: Mapping[str, Engine]
+    scorers: Mapping[str, Scorer]
+    equality: KeysOf
+    seed: int
+    watchers: Sequence[e.Watcher]
+    live: Sequence[e.Watcher]
+    memory: Memory | None = None
+    usage: dict[str, Usage] = field(default_factory=dict)
+    failed: int = 0
+    overthought: int = 0  # calls whose thinking was longer than asked for
+    degraded: bool = False  # it failed after something had been proposed
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def emit(self, event: e.Event) -> None:
+        """Tell all who watch."""
+        for watcher in self.watchers:
+            watcher(event)
+
+    def engine(self, role: str) -> Engine:
+        """Who plays a role: one model plays all parts until another is named."""
+        if role in self.engines:
+            return self.engines[role]
+        if "solver" in self.engines:
+            return self.engines["solver"]
+        raise UnknownName("model for the role", role, self.engines)
+
+    def encode(self, text: str, role: str) -> tuple[int, ...]:
+        """See `core.protocols.Run.encode`."""
+        engine = self.engine(role)
+        if not isinstance(engine, Tokenizes):
+            raise Unsupported(
+                f"This needs an engine that knows its tokens, and {engine.capabilities.name} does not. "
+                "Use a model file (-m file.gguf), whose engine does."
+            )
+        return engine.encode(text)
+
+    def markers(self, name: str, role: str) -> Markers:
+        """See `core.protocols.Run.markers`."""
+        engine = self.engine(role)
+        found = named(name, engine.capabilities.thinking or FAMILIES["text"])
+        ids = engine.encode(found.end) if found.end and isinstance(engine, Tokenizes) else ()
+        one = len(ids) == 1 and "stop_ids" in engine.capabilities.can
+        return replace(found, token=ids[0] if one else None)
+
+    def found(self, path: Prefix) -> str | None:
+        """The answer on a path.
+
+        A text that was cut off has only the answer it declared, not its last number; and where the cut is, "42"
+        may have become "4".
+        """
+        text, problem = path.text, self.problem
+        found = answers.find(text, problem.kind, choices=problem.choices)
+        if found is None or (path.cut and (not found.declared or text.endswith(found.text))):
+            return None
+        return found.text
+
+    def choice(self, choice: Choice | Prefix) -> Choice:
+        """A path as a choice of one."""
+        if isinstance(choice, Choice):
+            return choice
+        answer = self.found(choice)
+        return Choice(choice, answer, (Candidate(choice, answer),))
