@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from ponder.core.calls import Budget
 from ponder.core.errors import UsageError
 from ponder.core.problem import Problem
 from ponder.runtime.equality import Equality
-from ponder.runtime.preflight import check_memory, check_roles
+from ponder.runtime.preflight import check_memory, check_roles, misfits
 from ponder.runtime.solve import solve as run_once
 from ponder.strategies import parse
 
@@ -112,6 +113,9 @@ async def asolve(
     if isinstance(memory, str | Path):
         memory = await anyio.to_thread.run_sync(config.memory, memory)
     engines = {role: await _engine(one) for role, one in ({"solver": None} | dict(by_role)).items()}
+    policies = config.policies(config.settings())
+    for told in misfits([chosen], engines, policies):
+        warnings.warn(told, stacklevel=2)
     equality = Equality()
     try:
         return await run_once(
@@ -120,6 +124,7 @@ async def asolve(
             engines,
             equality=equality,
             scorers=config.scorers(),
+            policies=policies,
             budget=limit,
             seed=seed,
             memory=memory,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ponder.engines.openvino import OpenVino
     from ponder.engines.servers.link import Link
     from ponder.engines.servers.upstream import Upstream
+    from ponder.evals.policies import Policies
     from ponder.models import Progress
 
 FILE = "ponder.toml"
@@ -61,6 +62,11 @@ class Settings:
     def models(self) -> Path:
         """Model files that were pulled."""
         return self.home / "models"
+
+    @property
+    def policies(self) -> Path:
+        """What `ponder calibrate` learnt, one file per policy."""
+        return self.home / "policies"
 
     @property
     def cache(self) -> Path:
@@ -342,6 +348,13 @@ def scorers() -> Mapping[str, Scorer]:
     from ponder.scorers import ByName
 
     return ByName({SimulatedScorer.name: SimulatedScorer})
+
+
+def policies(settings: Settings) -> Policies:
+    """Every policy by its name, or by the path of its file, as these settings have them."""
+    from ponder.evals.policies import Policies
+
+    return Policies(settings.policies)
 
 
 def remote(name: str | None, settings: Settings) -> Upstream | None:

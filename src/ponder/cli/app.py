@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+import warnings
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -608,10 +609,18 @@ def _code(error: PonderError) -> int:
     return 4 if isinstance(error, EngineError | AllFailed) and not isinstance(error, ModelFileError) else 3
 
 
+def _told(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as one of our sentences."""
+    from ponder.cli.terminal import say
+
+    say(str(message))
+
+
 def main() -> None:
     """Run the command line; every error of ours is one sentence and an exit code."""
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # an answer is shown even where the terminal lacks a letter
+    warnings.showwarning = _told
     try:
         code = app(standalone_mode=False)
     except PonderError as error:

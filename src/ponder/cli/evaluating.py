@@ -30,14 +30,16 @@ from ponder.evals.tasks import Tasks
 from ponder.evals.tasks.parts import Part
 from ponder.evals.tasks.parts import named as those_named
 from ponder.runtime.equality import Equality
+from ponder.runtime.preflight import misfits
 from ponder.store import RunFile, RunWriter
+from ponder.strategies import parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ponder.core.prefix import Segment
-    from ponder.core.protocols import Engine
+    from ponder.core.protocols import Engine, Strategy
     from ponder.evals.harness import Tally
     from ponder.evals.values import Item, Outcome, Study
 
@@ -91,8 +93,12 @@ def evaluate(
         StoreError: the run file cannot be written.
 
     """
+    policies = config.policies(settings)
+    strategies = [parse(arm.strategy) for arm in plan.arms]
+    for told_of in misfits(strategies, engines, policies):
+        say(told_of)
     known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
-    about = _about(plan, engines, named)
+    about = _about(plan, engines, named, {name: policies.text(name) for name in _followed(strategies)})
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
         with RunFile.open(path) as before:
@@ -123,6 +129,7 @@ def evaluate(
             grader=graders,
             equality=equality,
             scorers=config.scorers(),
+            policies=policies,
             known=known,
             finished=done,
             tell=None if quiet else board.tell,
@@ -172,7 +179,9 @@ async def _interruptible(evaluation: Evaluation, graders: Graders, equality: Equ
     return asked
 
 
-def _about(plan: Plan, engines: Mapping[str, Engine], named: Sequence[str]) -> dict[str, Any]:
+def _about(
+    plan: Plan, engines: Mapping[str, Engine], named: Sequence[str], policies: Mapping[str, str]
+) -> dict[str, Any]:
     """What makes two commands the same evaluation, and its name."""
     models = told(engines)
     able = {what: models.pop(what) for what in ("can", "context")}  # of newer versions it may be more
@@ -181,10 +190,17 @@ def _about(plan: Plan, engines: Mapping[str, Engine], named: Sequence[str]) -> d
         **models,
         "arms": [[arm.strategy, arm.budget] for arm in plan.arms],
         "seeds": list(plan.seeds),
+        **({"policies": dict(policies)} if policies else {}),
     }
     items = {item.problem.id: item_body(item) for item in plan.items}
     whole = json.dumps([about, items], sort_keys=True, default=str)
     return about | able | {"fingerprint": hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()}
+
+
+def _followed(strategies: Sequence[Strategy]) -> list[str]:
+    """The names of the policies that strategies follow: another policy is another evaluation."""
+    names = [getattr(s, "policy", None) for s in strategies if getattr(s, "then", None) is None]
+    return [name for name in dict.fromkeys(names) if name is not None]
 
 
 def _begun(runs: Path, fingerprint: str) -> Path | None:

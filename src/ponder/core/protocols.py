@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ponder.core.calls import Bill, Budget, Prices, Sampling, Usage
     from ponder.core.markers import Markers
+    from ponder.core.policy import Policy
     from ponder.core.prefix import Prefix, Prompt, Segment
     from ponder.core.problem import Kind, Problem
 
@@ -243,6 +244,16 @@ class Run(Protocol):
     @property
     def rng(self) -> random.Random:
         """A generator seeded by place."""
+        ...
+
+    def policy(self, name: str, scorer: Scorer | str | None = None) -> Policy:
+        """The policy of that name, where it was learnt for the solver's model and this scorer; else the default one.
+
+        Raises:
+            UnknownName: there is no such policy.
+            UsageError: its file cannot be read.
+
+        """
         ...
 
     def markers(self, name: str = "auto", role: str = "solver") -> Markers:

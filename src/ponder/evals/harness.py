@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from ponder.core.policy import Policy
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, KeysOf, Result, Scorer
     from ponder.evals.pool import Drawn
@@ -114,6 +115,7 @@ class Evaluation:
         grader: of answers.
         equality: of answers, for votes.
         scorers: by name.
+        policies: by name.
         known: samples kept by an earlier part of this run.
         finished: names of the jobs (`Job.name`) that are done already.
         at_once: calls in flight that are aimed at.
@@ -130,6 +132,7 @@ class Evaluation:
         grader: Grader,
         equality: KeysOf,
         scorers: Mapping[str, Scorer] | None = None,
+        policies: Mapping[str, Policy] | None = None,
         known: Mapping[tuple[str, int], Segment] | None = None,
         finished: frozenset[tuple[str, str, str, int]] = frozenset(),
         at_once: int | None = None,
@@ -142,6 +145,7 @@ class Evaluation:
         self._grader = grader
         self._equality = equality
         self._scorers = scorers or {}
+        self._policies = policies or {}
         self._known = known
         self._finished = finished
         self._at_once: int = at_once or sum(
@@ -209,6 +213,7 @@ class Evaluation:
                 {role: engine for role, engine in drawn.items() if played is None or role in played},
                 equality=self._equality,
                 scorers=self._scorers,
+                policies=self._policies,
                 budget=Budget.parse(job.arm.budget),
                 seed=job.seed,
                 watchers=[recording],

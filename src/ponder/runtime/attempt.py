@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ponder.core import events as e
     from ponder.core.calls import Usage
     from ponder.core.markers import Markers
+    from ponder.core.policy import Policy
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
     from ponder.core.protocols import Engine, KeysOf, Memory, Scorer
@@ -33,6 +34,7 @@ class Attempt:
     watchers: Sequence[e.Watcher]
     live: Sequence[e.Watcher]
     memory: Memory | None = None
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
     failed: int = 0
     overthought: int = 0  # calls whose thinking was longer than asked for

@@ -6,11 +6,13 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from ponder.core.errors import UnknownName, Unsupported, UsageError
+from ponder.core.policy import DEFAULT, PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from ponder.core.policy import Policy
     from ponder.core.protocols import Ability, Engine, Memory, Scorer, Strategy
 
 TOP = 20
@@ -61,6 +63,47 @@ def find_scorer(by: Scorer | str, scorers: Mapping[str, Scorer]) -> Scorer:
         return scorers[by]
     except KeyError:
         raise UnknownName("scorer", by, scorers) from None
+
+
+def find_policy(
+    name: str, scorer: Scorer | str | None, model: str, policies: Mapping[str, Policy]
+) -> tuple[Policy, str | None]:
+    """The policy that is meant; or where it is not for this model and scorer the default one, or `PLAIN`, and why.
+
+    Raises:
+        UnknownName: there is none of that name; near names are suggested.
+
+    """
+    by = None if scorer is None else str(scorer)
+    try:
+        found = policies[name]
+    except KeyError:
+        if name != DEFAULT:
+            raise UnknownName("policy", name, policies) from None
+        return PLAIN, None
+    if (why := found.misfit(model, by)) is None:
+        return found, None
+    default = policies.get(DEFAULT, PLAIN)
+    return PLAIN if default.misfit(model, by) else default, why
+
+
+def misfits(
+    strategies: Iterable[Strategy], engines: Mapping[str, Engine], policies: Mapping[str, Policy]
+) -> list[str]:
+    """What to tell of policies that were asked for and are not for this model and scorer."""
+    told = []
+    for strategy in strategies:
+        name: str | None = getattr(strategy, "policy", None)
+        if name is not None and getattr(strategy, "then", None) is None:
+            model = (engines.get("solver") or next(iter(engines.values()))).capabilities.name
+            instead, why = find_policy(name, getattr(strategy, "scorer", None), model, policies)
+            if why:
+                goes_on = "it goes on voting" if instead is PLAIN else "the default policy is followed"
+                told.append(
+                    f"The policy {name} does not fit: {why}. So {goes_on}; ponder calibrate learns one that fits."
+                )
+        told += misfits([v for v in _values(strategy) if hasattr(v, "solve")], engines, policies)
+    return told
 
 
 def recorded(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[Ability]:

@@ -30,7 +30,7 @@ from ponder.core.protocols import Candidate, Choice
 from ponder.runtime.calls import Call, Calls
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.place import at, derive, here, name
-from ponder.runtime.preflight import NO_MEMORY, find_scorer, preflight, recorded, scored
+from ponder.runtime.preflight import NO_MEMORY, find_policy, find_scorer, preflight, recorded, scored
 from ponder.runtime.tasks import before, side_by_side
 from ponder.runtime.texts import think
 from ponder.thinking.aggregation import aggregate
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from anyio.lowlevel import EventLoopToken
 
     from ponder.core.markers import Markers
+    from ponder.core.policy import Policy
     from ponder.core.protocols import Ability, Aggregation, Halt, Score, Scorer, Stop, Strategy
     from ponder.runtime.attempt import Attempt
     from ponder.runtime.place import Place
@@ -85,6 +86,10 @@ class Run:
         return now.rng
 
     # -- the verbs ------------------------------------------------------------------------------------------
+
+    def policy(self, name: str, scorer: Scorer | str | None = None) -> Policy:
+        model = self._attempt.engine("solver").capabilities.name
+        return find_policy(name, scorer, model, self._attempt.policies)[0]
 
     def markers(self, name: str = "auto", role: str = "solver") -> Markers:
         return self._attempt.markers(name, role)

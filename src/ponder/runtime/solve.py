@@ -16,6 +16,7 @@ from ponder.runtime.run import Run
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ponder.core.policy import Policy
     from ponder.core.problem import Problem
     from ponder.core.protocols import Choice, Engine, KeysOf, Memory, Scorer, Stop, Strategy
 
@@ -27,6 +28,7 @@ async def solve(
     *,
     equality: KeysOf,
     scorers: Mapping[str, Scorer] | None = None,
+    policies: Mapping[str, Policy] | None = None,
     budget: Budget | None = None,
     seed: int = 0,
     memory: Memory | None = None,
@@ -40,6 +42,7 @@ async def solve(
     Args:
         engines: by role; "solver" plays every role that has no engine of its own.
         equality: one equivalence of answers for every vote.
+        policies: by name, for strategies that follow one.
         budget: None is without limit.
         seed: same seed, same tree, whatever the timing, while the budget does not bind, on a
             deterministic engine.
@@ -61,7 +64,9 @@ async def solve(
     check_roles(engines, [strategy], scorers)
     check_memory(memory, strategy)
     preflight(strategy, engines, scorers)
-    attempt = Attempt(problem, engines, scorers, equality, seed, (*watchers,), (*live,), memory)
+    attempt = Attempt(
+        problem, engines, scorers, equality, seed, (*watchers,), (*live,), memory, policies or {}
+    )
     run = Run(attempt, Ledger(budget))
     if started is not None:
         started(run)

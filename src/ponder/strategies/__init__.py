@@ -2,6 +2,7 @@
 
 from ponder.strategies.ab_mcts import ABMCTS
 from ponder.strategies.adaptive_consistency import AdaptiveConsistency
+from ponder.strategies.auto import Auto
 from ponder.strategies.beam_search import BeamSearch
 from ponder.strategies.best_of_n import BestOfN
 from ponder.strategies.budget_forcing import BudgetForcing
@@ -42,6 +43,7 @@ __all__ = [
     "TIP",
     "TPO",
     "AdaptiveConsistency",
+    "Auto",
     "BeamSearch",
     "BestOfN",
     "BudgetForcing",
