@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from ponder.core.protocols import Engine, Memory, Scorer, Strategy
     from ponder.engines.llama_cpp import LlamaCpp
     from ponder.engines.openvino import OpenVino
+    from ponder.engines.servers.found import Found
     from ponder.engines.servers.link import Link
     from ponder.engines.servers.upstream import Upstream
     from ponder.evals.policies import Policies
     from ponder.models import Progress
 
 FILE = "ponder.toml"
+GATEWAY = ("gateway", "presets", "effort")
+"""Its tables that only `ponder serve` reads."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Settings:
     faster on x86 (decision 9). `deterministic` is of llama.cpp's; `library` is a libllama.so that takes the place of
     the one in the wheel, built from the same release for this very processor (`make native`). `roles` are the models
     of roles other than the solver's: a table in ponder.toml, PONDER_ROLES="feedback=A;edit=B" in the environment.
-    `upstreams` are the models on servers, [models.NAME] in ponder.toml; only there can they be given.
+    `upstreams` are the models on servers, [models.NAME] in ponder.toml; only there can they be given. So are the tables of
+    `ponder serve`, [gateway], [presets.NAME] and [effort], which it reads itself.
     """
 
     home: Path
@@ -52,6 +56,7 @@ class Settings:
     library: Path | None = None
     roles: Mapping[str, str] = field(default_factory=dict, hash=False)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict, hash=False)
+    gateway: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def runs(self) -> Path:
@@ -74,8 +79,10 @@ class Settings:
         return self.home / "cache"
 
 
-def settings(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
-    """The settings in force.
+def settings(
+    environ: Mapping[str, str] | None = None, folder: Path | None = None, file: Path | None = None
+) -> Settings:
+    """The settings in force. `file` takes the place of ponder.toml in `folder`, the working folder.
 
     Raises:
         UsageError: ponder.toml cannot be read, or a value is of the wrong type.
@@ -83,21 +90,26 @@ def settings(environ: Mapping[str, str] | None = None, folder: Path | None = Non
 
     """
     environ = os.environ if environ is None else environ
-    known = {f.name for f in fields(Settings)} - {"upstreams"}
-    path = (folder or Path()) / FILE
+    known = {f.name for f in fields(Settings)} - {"upstreams", "gateway"}
+    path = file or (folder or Path()) / FILE
+    if file is not None and not file.is_file():
+        raise UsageError(f"There is no file {file}. Name one with --config, or leave it out.")
     given: dict[str, tuple[str, Any]] = {}  # (where it was said, what)
     said_there = _read(path)
     upstreams = _upstreams(said_there.pop("models", {}))
+    gateway = {name: said_there.pop(name) for name in GATEWAY if name in said_there}
     for key, value in said_there.items():
         if key not in known:
-            raise UnknownName(f"setting in {FILE}", key, known | {"models"})
+            raise UnknownName(f"setting in {FILE}", key, known | {"models", *GATEWAY})
         given[key] = f"{key} in {FILE}", value
     for key in known:
         if said := environ.get(f"PONDER_{key.upper()}"):
             given[key] = f"PONDER_{key.upper()}", said
     found: dict[str, Any] = {key: (READERS.get(key) or _text)(*said) for key, said in given.items()}
     home = found.pop("home", None)
-    return replace(Settings(Path(home).expanduser() if home else _home(), upstreams=upstreams), **found)
+    return replace(
+        Settings(Path(home).expanduser() if home else _home(), upstreams=upstreams, gateway=gateway), **found
+    )
 
 
 def _upstreams(tables: Any) -> Mapping[str, Upstream]:
@@ -382,13 +394,24 @@ def open_remote(
         EngineError: a server cannot be reached, or refuses.
 
     """
+    return upstream.engine(ways(upstream, settings, tell, afresh=afresh))
+
+
+def ways(
+    upstream: Upstream,
+    settings: Settings,
+    tell: Callable[[str], None] | None = None,
+    *,
+    afresh: bool = False,
+) -> list[tuple[Link, Found]]:
+    """The servers of a model, each with what it can do; see `open_remote`."""
     import anyio
 
     from ponder.engines.servers.found import Found
     from ponder.engines.servers.probe import probe
 
     folder = settings.cache / "servers"
-    ways = []
+    found_ways = []
     for link in links(upstream):
         found = None if afresh else Found.load(folder, link.url, upstream.model)
         if found is None:
@@ -396,8 +419,8 @@ def open_remote(
                 tell(f"Asking {link.where} what it can do, once.")
             found = anyio.run(probe, link, upstream.model, upstream.dialect)
             found.save(folder, upstream.model)
-        ways.append((link, found))
-    return upstream.engine(ways)
+        found_ways.append((link, found))
+    return found_ways
 
 
 def links(upstream: Upstream) -> list[Link]:

@@ -518,6 +518,119 @@ def mock(
     mocking.serve(dialect, model, port, latency, pace, faults, seed)
 
 
+@_command
+def serve(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|FILE|URL",
+            help="A model to serve; repeat it for more. Else those of ponder.toml, else the default model.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Where it listens; 127.0.0.1 by default.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, max=65535, help="8080 by default; 0 is any free one.", show_default=False
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="In the place of ponder.toml in the working folder.", show_default=False
+        ),
+    ] = None,
+    insecure_no_auth: Annotated[
+        bool, typer.Option("--insecure-no-auth", help="Ask nobody for a key, wherever it listens.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch the model without asking.")] = False,
+) -> None:
+    """Serve models with every strategy, to any client of OpenAI's API.
+
+    A strategy is chosen by `ponder` in the body, by X-Ponder-Strategy, or by the name of the model: MODEL@PRESET. Ctrl-C and
+    SIGTERM let running requests end. Without a key only this machine can reach it; see `ponder keys`.
+
+    Examples:
+      ponder serve -m qwen2.5-coder-0.5b
+      ponder serve --config ponder.toml --port 9000
+    """
+    from ponder.cli import serving
+
+    settings = _settings(config)
+    engines: dict[str, Engine] = {}
+    serving.serve(
+        model or [],
+        settings,
+        lambda name: _engine(name, settings, engines, yes=yes, quiet=False),
+        host=host,
+        port=port,
+        insecure=insecure_no_auth,
+    )
+
+
+class KeyAction(StrEnum):
+    """What is done with keys."""
+
+    create = "create"
+    list = "list"
+    revoke = "revoke"
+
+
+@_command
+def keys(
+    action: Annotated[KeyAction, typer.Argument(help="create, list or revoke.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Whose key it is to be; to revoke one, its name or id.", show_default=False),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", "-b", metavar="BUDGET", help="All it may ever spend: 10m tokens, '$5'."),
+    ] = None,
+    rate: Annotated[int | None, typer.Option(metavar="N", min=1, help="Requests a minute.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="TIME", help="After 30d, 12h, 45min.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", metavar="NAME", help="Only this model; repeat it.")
+    ] = None,
+    preset: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this preset, or none; repeat it.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", "-s", metavar="NAME", help="Where a request names none.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What it is for: inference (by default) or metrics; repeat it."),
+    ] = None,
+) -> None:
+    """Make, list and revoke the keys that clients of `ponder serve` bring. As soon as there is one, each needs one.
+
+    A key is printed once, when it is made; only its hash is kept.
+
+    Examples:
+      ponder keys create notebook --budget 1m --expires 30d
+      ponder keys revoke notebook
+    """
+    from ponder.cli import serving
+
+    told = {
+        "budget": budget,
+        "rate": rate,
+        "expires": expires,
+        "models": model or [],
+        "presets": preset or [],
+        "strategy": strategy,
+        "scopes": scope,
+    }
+    serving.keys(action.value, name, _settings(), told)
+
+
 app.command("ask", hidden=True)(solve)  # what the field's other tools call it
 
 
@@ -574,12 +687,14 @@ def _engine(
     return opened[key]
 
 
-def _settings() -> Settings:
+def _settings(file: str | None = None) -> Settings:
+    from pathlib import Path
+
     from ponder import config
     from ponder.cli.terminal import say
 
     try:
-        return config.settings()
+        return config.settings(file=Path(file) if file else None)
     except UsageError as error:
         say(str(error))
         raise SystemExit(3) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ponder.core.errors import UnknownName, Unsupported
 from ponder.core.protocols import Candidate, Choice, Tokenizes
 from ponder.thinking import answers
+from ponder.thinking.called import canonical_calls
 from ponder.thinking.markers import FAMILIES, named
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Attempt:
         may have become "4".
         """
         text, problem = path.text, self.problem
+        if not path.cut and (call := canonical_calls(path, problem.tools)):
+            return call
         found = answers.find(text, problem.kind, choices=problem.choices)
         if found is None or (path.cut and (not found.declared or text.endswith(found.text))):
             return None

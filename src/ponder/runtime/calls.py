@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,8 @@ class Calls:
             sampling = replace(sampling, seed=derive(attempt.seed, attempt.problem.id, place))
         if role in self.writers:
             sampling = _recording(sampling, self.recorded & can)
+        if "grammar" in can and (schema := _schema(prefix, sampling)):
+            sampling = replace(sampling, grammar=schema)
         asked = sampling.max_tokens
         if "stoppable" not in can:
             sampling = replace(sampling, max_tokens=lease.granted)
@@ -194,6 +197,18 @@ def _count(engine: Engine, prefix: Prefix) -> int:
     with contextlib.suppress(PonderError):
         return engine.count(prefix) if isinstance(engine, Tokenizes) else 0
     return 0
+
+
+def _schema(prefix: Prefix, sampling: Sampling) -> str | None:
+    """The JSON schema that a text from the prompt on is to follow, as JSON; None where the prompt asks for none.
+
+    Text that stops and goes on later cannot be held to it: an engine would begin anew each time.
+    """
+    wanted = prefix.prompt.response_format
+    if wanted is None or prefix.segments or sampling.grammar or sampling.min_tokens or sampling.stop:
+        return None
+    schema = (wanted.get("json_schema") or {}).get("schema") or {"type": "object"}
+    return json.dumps(schema)
 
 
 def _recording(sampling: Sampling, what: frozenset[Ability]) -> Sampling:

@@ -29,6 +29,10 @@ SLICE = 64
 large enough that renewing costs nothing beside a decode step."""
 
 
+KINDS = 1024
+"""Kinds of calls whose lengths are remembered."""
+
+
 @dataclass(slots=True)
 class Lease:
     """The right of one call to sample `granted` tokens, renewed slice by slice up to `most`.
@@ -188,6 +192,8 @@ class Ledger:
                 scope._live -= 1
                 scope._calls -= lease.calls
             if usage.completion:
+                if len(self._root.lengths) > KINDS:  # a server's ledger outlives many runs
+                    self._root.lengths.clear()
                 calls, tokens = self._root.lengths.get(lease.kind, (0, 0))
                 self._root.lengths[lease.kind] = (calls + 1, tokens + usage.completion)
             self._serve()
@@ -197,7 +203,8 @@ class Ledger:
         with self._root.lock:
             for scope in self._scopes():
                 free = scope._free(0, lease.prices) if lease.refused else 0
-                scope._refused |= free <= 0 and scope.limit != Budget()
+                if free <= 0 and scope.limit != Budget():
+                    self._end_within(scope)
 
     def close(self, why: str) -> None:
         """Nothing more is granted here; who waits gets OutOfBudget. Calls in flight settle as they end."""
@@ -232,8 +239,13 @@ class Ledger:
 
     @property
     def refused(self) -> bool:
-        """Whether this scope's budget ever ended something."""
+        """Whether its budget, or one around it, ever ended something in this scope."""
         return self._refused
+
+    @property
+    def limited(self) -> bool:
+        """Whether tokens, calls or dollars are limited here or in a scope around."""
+        return self._limited()
 
     @property
     def counts_prompts(self) -> bool:
@@ -257,6 +269,13 @@ class Ledger:
         while scope is not None:
             yield scope
             scope = scope.parent
+
+    def _end_within(self, short: Ledger) -> None:
+        """The budget of `short` ended something here: so it says, and every scope between the two."""
+        for scope in self._scopes():
+            scope._refused = True
+            if scope is short:
+                return
 
     def _limited(self) -> bool:
         return any(
@@ -306,7 +325,7 @@ class Ledger:
             if called or free < min(1, ask.most):
                 if scope._live:
                     return scope
-                scope._refused = True
+                ask.ledger._end_within(scope)
                 return OutOfBudget(
                     f"The budget of {scope.limit} is spent: {scope.spent.completion} completion tokens, "
                     f"{scope.spent.total} tokens in all, {scope.spent.calls} calls. Give more with -b."

@@ -34,6 +34,7 @@ from ponder.runtime.preflight import NO_MEMORY, find_policy, find_scorer, prefli
 from ponder.runtime.tasks import before, side_by_side
 from ponder.runtime.texts import think
 from ponder.thinking.aggregation import aggregate
+from ponder.thinking.called import canonical_calls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -221,11 +222,13 @@ class Run:
         if self._first is None:
             able = (path for path, answer in zip(paths, found, strict=True) if answer is not None)
             self._first = next(map(self._attempt.choice, able), None)
-        kind = self._attempt.problem.kind
-        known = self._attempt.keys
-        new = list(dict.fromkeys(a for a in found if a is not None and a not in known))
-        for answer, key in zip(new, await self._attempt.equality.keys(new, kind), strict=True):
-            known[answer] = key
+        problem, known = self._attempt.problem, self._attempt.keys
+        called = {canonical_calls(path, problem.tools) for path in paths} if problem.tools else set()
+        new = dict.fromkeys(a for a in found if a is not None and a not in known)
+        calls, others = [a for a in new if a in called], [a for a in new if a not in called]
+        if calls:
+            known.update(zip(calls, await self._attempt.equality.keys(calls, "tool"), strict=True))
+        known.update(zip(others, await self._attempt.equality.keys(others, problem.kind), strict=True))
         candidates = [
             Candidate(path, answer, None if answer is None else known[answer])
             for path, answer in zip(paths, found, strict=True)

@@ -36,6 +36,7 @@ async def solve(
     live: Sequence[e.Watcher] = (),
     trace: str = "",
     started: Callable[[Run], None] | None = None,
+    within: Ledger | None = None,
 ) -> Result:
     """Attempt one problem.
 
@@ -51,6 +52,7 @@ async def solve(
         live: see `Wrote`.
         trace: the id under which the run is stored.
         started: gets the run, so that someone else can `end` it.
+        within: a ledger that many runs share; what is spent here is spent there, and no more than both have.
 
     Raises:
         UsageError: the strategy cannot work on these engines, needs a memory or asks none, has no role that one of
@@ -67,7 +69,7 @@ async def solve(
     attempt = Attempt(
         problem, engines, scorers, equality, seed, (*watchers,), (*live,), memory, policies or {}
     )
-    run = Run(attempt, Ledger(budget))
+    run = Run(attempt, Ledger(budget, within))
     if started is not None:
         started(run)
     models = {role: engine.capabilities.name for role, engine in engines.items()}

@@ -162,6 +162,31 @@ def parameters(cls: Any) -> list[tuple[str, str, Any]]:
     return [(f.name, _type(hints[f.name]), f.default) for f in _fields(cls)]
 
 
+def schema(cls: Any) -> dict[str, Any]:
+    """The JSON Schema of its parameters."""
+    hints = _hints(cls)
+    found = {f.name: _schema(hints[f.name]) | _default(f.default) for f in _fields(cls)}
+    return {"type": "object", "properties": found, "additionalProperties": False}
+
+
+def _default(value: Any) -> dict[str, Any]:
+    return {"default": value if isinstance(value, bool | int | float | str | None) else str(value)}
+
+
+def _schema(hint: Any) -> dict[str, Any]:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        limits = args[1]
+        top = {} if limits.high == math.inf else {"maximum": limits.high}
+        return _schema(args[0]) | {"minimum": limits.low} | top
+    if origin is typing.Literal:
+        return {"enum": list(args)}
+    if origin in (types.UnionType, typing.Union):
+        return {"anyOf": [{"type": "null"} if a is type(None) else _schema(a) for a in args]}
+    named = {int: "integer", float: "number", bool: "boolean", str: "string"}
+    return {"type": named.get(hint, "string")}
+
+
 def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
     """Its own parameters, then those that it shares with others."""
     above = [set(vars(c).get("__annotations__", ())) for c in cls.__mro__]

@@ -13,8 +13,8 @@ import json
 import re
 import ssl
 import weakref
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ponder.core.errors import EngineClosed, EngineError, Unsupported, UsageError
@@ -22,7 +22,7 @@ from ponder.engines.servers.failures import broken, refused
 from ponder.engines.servers.sse import Parser, TooLong
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
     import aiohttp
@@ -34,6 +34,14 @@ MOST_STREAMED = 64 * 1024 * 1024
 CONNECTING = 5.0
 AFTER_DONE = 0.5
 """Seconds that a server has to end a stream that is over; otherwise the connection is not used again."""
+
+
+class Passed(NamedTuple):
+    """An answer as it came: pieces of its body are whatever the network makes of it."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: AsyncIterator[bytes]
 
 
 class Link:
@@ -133,6 +141,32 @@ class Link:
             else:
                 await _ended(response)
             return done is not None
+
+    @asynccontextmanager
+    async def passed(self, path: str, body: bytes, spent: Callable[[], int]) -> AsyncIterator[Passed]:
+        """Send a body as it is, and give the answer as it comes. Who leaves closes the connection.
+
+        Raises:
+            EngineError: see `failures`; but no status is an error here.
+
+        """
+        with self._translated(spent):
+            session = await self._session()
+            response = await session.post(
+                self.url + path,
+                data=body,
+                headers={"content-type": "application/json"},
+                allow_redirects=False,
+            )
+            whole = False
+            try:
+                yield Passed(response.status, response.headers, response.content.iter_any())
+                whole = response.content.at_eof()
+            finally:
+                if whole:
+                    response.release()
+                else:
+                    response.close()
 
     async def _events(
         self, response: aiohttp.ClientResponse, take: Callable[[Any], bool | None], spent: Callable[[], int]

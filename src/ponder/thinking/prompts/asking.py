@@ -79,15 +79,17 @@ _SO_THE_ANSWER: dict[Kind, str] = {
 def ask(problem: Problem, style: Style = "plain", shots: int = SHOTS) -> Prefix:
     """The problem as a prompt: the style's instruction, `shots` worked examples, then the conversation.
 
-    A conversation of several turns, or one with tools or a response format, gets no examples: they would
-    contradict what the user set up.
+    A conversation of several turns gets no examples, and one with tools or a response format no instruction
+    either: they would contradict what the user set up.
     """
+    if problem.tools or problem.response_format is not None:
+        style = "plain"
     system = [m for m in problem.messages if m.role == "system"]
     turns = [m for m in problem.messages if m.role != "system"]
     if style != "plain":
         given = "\n\n".join([*(m.text for m in system), _INSTRUCTION[style]])
         system = [Message("system", given)]
-        if len(turns) == 1 and not problem.tools and problem.response_format is None:
+        if len(turns) == 1:
             for example in reversed(_EXAMPLES[: max(0, shots)]):
                 turns = [Message("user", example["plain"]), Message("assistant", example[style]), *turns]
     prompt = Prompt((*system, *turns), tools=problem.tools, response_format=problem.response_format)

@@ -1,0 +1,329 @@
+"""A strategy's answer to one request: run, watched, rendered, streamed."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ponder.core.errors import OutOfBudget, PonderError
+from ponder.gateway.as_is import AsIs, as_is
+from ponder.gateway.refusals import Refusal, refusal
+from ponder.gateway.rendering import candidates, receipt, said, split, top, usage_of
+from ponder.gateway.replying import DONE, SSE, Outbox
+from ponder.runtime.preflight import check_memory, check_roles, preflight
+from ponder.runtime.solve import solve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ponder.core import events as e
+    from ponder.core.calls import Usage
+    from ponder.core.prefix import Prefix
+    from ponder.core.protocols import Engine, KeysOf, Result, Scorer, Strategy
+    from ponder.gateway.asked import Asked
+    from ponder.gateway.choosing import Chosen
+    from ponder.gateway.options import UsageMode
+    from ponder.gateway.rendering import Said
+    from ponder.gateway.replying import Reply
+    from ponder.gateway.served import Served
+    from ponder.runtime.ledger import Ledger
+    from ponder.runtime.run import Run
+
+
+@dataclass
+class World:
+    """What all runs of this server share: roles' engines, scorers, one equivalence of answers."""
+
+    equality: KeysOf
+    scorers: Mapping[str, Scorer]
+    roles: Mapping[str, Engine] = field(default_factory=dict)
+    usage_mode: UsageMode = "openai"
+
+
+@dataclass
+class Answering:
+    """One request while its answer is made.
+
+    Args:
+        request: its id.
+        ledger: what its caller may spend.
+
+    """
+
+    request: str
+    asked: Asked
+    chosen: Chosen
+    served: Served
+    world: World
+    ledger: Ledger
+    created: int = field(default_factory=lambda: int(time.time()))
+    counts: dict[str, int] = field(default_factory=lambda: {"finished": 0, "failed": 0, "cancelled": 0})
+    run: Run | None = None
+    visible: str = ""
+    _shown: int = 0
+    _shown_thinking: int = 0
+    _outbox: Outbox | None = None
+
+    def checked(self) -> Strategy:
+        """The strategy, able to work on this model.
+
+        Raises:
+            Refusal, UsageError: it is not.
+
+        """
+        capabilities = self.served.engine.capabilities
+        strategy = self.chosen.strategy or as_is(self.asked, capabilities)
+        engines = self.engines
+        check_memory(None, strategy)
+        check_roles(["solver"], [strategy], self.world.scorers)
+        preflight(strategy, engines, self.world.scorers)
+        if self.chosen.budget.dollars is not None and capabilities.prices is None:
+            raise Refusal(
+                "unsupported_parameter",
+                f"{self.served.name} has no prices. Limit tokens instead.",
+                "ponder.budget",
+            )
+        return strategy
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        return {**self.world.roles, "solver": self.served.engine}
+
+    async def whole(self, strategy: Strategy, reply: Reply) -> None:
+        """Answer at once, when all is done."""
+        started = anyio.current_time()
+        result, chosen = await self._decided(strategy)
+        choices = self._said(result, chosen)
+        body = self._envelope("chat.completion" if self.asked.form == "chat" else "text_completion")
+        body["choices"] = [self._choice(i, choice) for i, choice in enumerate(choices)]
+        body["usage"] = self._usage(result, chosen, choices)
+        body["ponder"] = self._receipt(result)
+        if self.asked.ponder.get("return") == "candidates":
+            body["ponder"]["candidates"] = candidates(result)
+        headers = {
+            "x-ponder-strategy": self.chosen.name.encode("ascii", "replace").decode(),
+            "x-ponder-spent-tokens": str(self.spent.completion),
+            "openai-processing-ms": str(round((anyio.current_time() - started) * 1000)),
+        }
+        await reply.json(200, body, headers)
+
+    async def streamed(self, strategy: Strategy, reply: Reply) -> None:
+        """Answer as it comes: a role, progress, what is visible of the answer, its rest, how it ended."""
+        await reply.start(
+            200, {**SSE, "x-ponder-strategy": self.chosen.name.encode("ascii", "replace").decode()}
+        )
+        outbox = self._outbox = Outbox()
+        if self.asked.form == "chat":
+            for i in range(self.asked.n):
+                self._chunk({"role": "assistant", "content": ""}, index=i)
+
+        async def job() -> None:
+            try:
+                result, chosen = await self._decided(strategy)
+                self._finish(result, chosen)
+                outbox.put(DONE)
+            except Exception as error:  # noqa: BLE001 - the stream is open: it is told there, whatever it is
+                reply.failed = True
+                outbox.event(refusal(error, spent=self.spent.completion).body)
+            finally:
+                outbox.close()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(job)
+            await outbox.sent(reply)
+        await reply.end()
+
+    @property
+    def spent(self) -> Usage:
+        return self.ledger.spent
+
+    # -- the run --------------------------------------------------------------------------------------------------
+
+    async def _decided(self, strategy: Strategy) -> tuple[Result, list[Prefix]]:
+        """The result, and the paths of its choices."""
+        problem, seed = self.asked.problem, self.asked.seed
+        if problem is None:
+            raise Refusal("invalid_value", "There is nothing to answer.", "messages")
+        result = await solve(
+            problem,
+            strategy,
+            self.engines,
+            equality=self.world.equality,
+            scorers=self.world.scorers,
+            budget=self.chosen.budget,
+            seed=secrets.randbits(31) if seed is None else seed,
+            watchers=[self._saw],
+            live=[self._wrote] if self._outbox is not None and self.asked.n == 1 else [],
+            within=self.ledger,
+            started=self._started,
+        )
+        if result.choice is None or (
+            result.stop in ("budget", "deadline") and self.asked.ponder.get("on_exhausted") == "error"
+        ):
+            raise self._nothing(result)
+        if isinstance(strategy, AsIs):
+            return result, [c.path for c in result.choice.candidates]
+        return result, [path for path, _ in top(result, self.asked.n)]
+
+    def _nothing(self, result: Result) -> PonderError:
+        after = f"after {result.usage.completion:,} completion tokens in {result.usage.calls} calls"
+        if result.stop == "deadline":
+            return Refusal(
+                "deadline_exceeded", f"The deadline came before any answer, {after}. Give more time."
+            )
+        if result.stop == "cancelled":
+            return Refusal("shutting_down", f"The run was ended {after}. Try again.")
+        return OutOfBudget(
+            f"The budget ended before any answer, {after}. Give more with ponder.budget_tokens."
+        )
+
+    def _started(self, run: Run) -> None:
+        self.run = run
+
+    def _said(self, result: Result, chosen: list[Prefix]) -> list[Said]:
+        markers = self.served.engine.capabilities.thinking
+        problem = self.asked.problem
+        assert problem is not None  # noqa: S101 - `_decided` has seen it
+        by_path = {id(c.path): c.answer for c in (result.choice.candidates if result.choice else ())}
+        found = []
+        for i, path in enumerate(chosen):
+            answer = result.answer if i == 0 else by_path.get(id(path))
+            choice = said(path, answer, problem, markers)
+            if result.stop in ("budget", "deadline") and answer is None and not choice.calls:
+                choice = replace(choice, finish="length")
+            found.append(choice)
+        return found
+
+    # -- what a stream is told -----------------------------------------------------------------------------------------
+
+    def _saw(self, event: e.Event) -> None:
+        if event.kind == "extended":
+            self.counts["finished"] += 1
+        elif event.kind == "failed":
+            self.counts["cancelled" if getattr(event, "cancelled", False) else "failed"] += 1
+        elif event.kind not in ("proposed", "scored"):
+            return
+        if self._outbox is not None and self.chosen.strategy is not None:
+            self._progress(event)
+
+    def _progress(self, event: Any) -> None:
+        how = self.asked.ponder.get("progress", "comments")
+        spent = self.run.budget.spent.completion if self.run else 0
+        told = f"{self.counts['finished']} calls, {spent} tokens"
+        if event.kind == "proposed" and event.answer is not None:
+            told += f", best so far {event.answer[:80]}"
+        if self._outbox is None or how == "none":
+            return
+        if how == "reasoning":
+            self._chunk({"reasoning": told + "\n", "reasoning_content": told + "\n"})
+        else:
+            self._outbox.comment(f"ponder {told}")
+
+    def _wrote(self, event: e.Event) -> None:
+        """Called from an engine's thread: no more is done here than to cut and to put."""
+        if getattr(event, "visible", False):
+            self.visible += event.text  # type: ignore[attr-defined]  # `Wrote` is the only one
+            self._show(self.visible, last=False)
+
+    def _show(self, text: str, *, last: bool) -> None:
+        """Send what is new of a text, but for the beginning of what may become a stop."""
+        thought, content = split(text, self.served.engine.capabilities.thinking)
+        if not last:
+            content = content[: max(self._shown, len(content) - self._hold)]
+        if new := thought[self._shown_thinking :]:
+            self._chunk({"reasoning": new, "reasoning_content": new})
+            self._shown_thinking = len(thought)
+        if new := content[self._shown :]:
+            self._chunk({"content": new})
+            self._shown = len(content)
+
+    @property
+    def _hold(self) -> int:
+        stop = self.asked.body.get("stop") or ()
+        stops = [stop] if isinstance(stop, str) else stop
+        return max((len(one) for one in stops), default=0)
+
+    def _finish(self, result: Result, chosen: list[Prefix]) -> None:
+        """The rest of the answer, and how it ended."""
+        choices = self._said(result, chosen)
+        for i, choice in enumerate(choices):
+            reasoning, content = choice.reasoning, choice.content or ""
+            if i == 0 and self._shown:
+                seen = self.visible[: self._shown] if not choice.reasoning else content[: self._shown]
+                content = content[self._shown :] if content.startswith(seen) else ""  # what was shown stays
+            if i == 0 and self._shown_thinking:
+                reasoning = reasoning[self._shown_thinking :]
+            if reasoning:
+                self._chunk({"reasoning": reasoning, "reasoning_content": reasoning}, index=i)
+            if content:
+                self._chunk({"content": content}, index=i)
+            if choice.calls:
+                calls = [{"index": at, **call} for at, call in enumerate(choice.calls)]
+                self._chunk({"tool_calls": calls}, index=i)
+            last = i == len(choices) - 1
+            self._chunk({}, index=i, finish=choice.finish, more=self._last(result) if last else None)
+        if self.asked.usage and self._outbox:
+            body = self._envelope(self._object)
+            body |= {"choices": [], "usage": self._usage(result, chosen, choices)}
+            self._outbox.event(body)
+
+    def _last(self, result: Result) -> dict[str, Any]:
+        more: dict[str, Any] = {"ponder": self._receipt(result)}
+        if self.asked.ponder.get("return") == "candidates":
+            more["ponder"]["candidates"] = candidates(result)
+        return more
+
+    # -- forms --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _object(self) -> str:
+        return "chat.completion.chunk" if self.asked.form == "chat" else "text_completion"
+
+    def _envelope(self, kind: str) -> dict[str, Any]:
+        ident = ("chatcmpl-" if self.asked.form == "chat" else "cmpl-") + self.request
+        return {
+            "id": ident,
+            "object": kind,
+            "created": self.created,
+            "model": self.asked.model,
+            "system_fingerprint": None,
+        }
+
+    def _chunk(
+        self,
+        delta: dict[str, Any],
+        *,
+        index: int = 0,
+        finish: str | None = None,
+        more: dict[str, Any] | None = None,
+    ) -> None:
+        if self._outbox is None:
+            return
+        body = self._envelope(self._object)
+        choice: dict[str, Any] = {"index": index, "logprobs": None, "finish_reason": finish}
+        if self.asked.form == "chat":
+            choice["delta"] = delta
+        elif (text := delta.get("content", "")) or finish:
+            choice["text"] = text
+        else:
+            return
+        body["choices"] = [choice]
+        if self.asked.usage:
+            body["usage"] = None
+        self._outbox.event(body | (more or {}))
+
+    def _choice(self, index: int, choice: Said) -> dict[str, Any]:
+        told: dict[str, Any] = {"index": index, "logprobs": None, "finish_reason": choice.finish}
+        if self.asked.form == "chat":
+            return told | {"message": choice.message()}
+        return told | {"text": choice.content or ""}
+
+    def _usage(self, result: Result, chosen: list[Prefix], choices: list[Said]) -> dict[str, Any]:
+        return usage_of(result.usage, chosen, choices, self.world.usage_mode)
+
+    def _receipt(self, result: Result) -> dict[str, Any]:
+        return receipt(result, self.chosen, self.request, self.counts, result.usage)

@@ -1,0 +1,299 @@
+"""The server: routes, who may use them, and one request from its first byte to its receipt. Pure ASGI.
+
+Every route says what a key must be for; a path that no route has is 404. Host and Origin are checked before anything
+else, and paths are read from the scope, never put together again from headers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.routing import Match, Route, Router
+
+from ponder.core.errors import PonderError
+from ponder.gateway import documents
+from ponder.gateway.answering import Answering
+from ponder.gateway.asked import read
+from ponder.gateway.callers import Callers
+from ponder.gateway.choosing import choose
+from ponder.gateway.hosts import check_host, check_origin
+from ponder.gateway.limits import HEADER, body_of, check_sizes, read_json
+from ponder.gateway.metrics import Metrics
+from ponder.gateway.once import Once
+from ponder.gateway.passing import Passing
+from ponder.gateway.refusals import Refusal, refusal
+from ponder.gateway.replying import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from ponder.gateway.answering import World
+    from ponder.gateway.asked import Form
+    from ponder.gateway.callers import Caller
+    from ponder.gateway.keys import Keys
+    from ponder.gateway.options import Options
+    from ponder.gateway.served import Served
+
+LOG: Final = logging.getLogger("ponder.gateway")
+
+
+class Exchange(NamedTuple):
+    """One request and its answer."""
+
+    id: str
+    headers: Headers
+    parameters: Mapping[str, str]
+    caller: Caller | None
+    receive: Receive
+    reply: Reply
+
+
+class Gateway:
+    """The application.
+
+    Args:
+        served: models by name.
+        options: see `Options`.
+        keys: of clients; None where nobody needs one.
+        world: what all runs share.
+
+    """
+
+    def __init__(
+        self, served: Mapping[str, Served], options: Options, keys: Keys | None, world: World
+    ) -> None:
+        self.served, self.options, self.keys, self.world = served, options, keys, world
+        self.callers = Callers(keys, options)
+        self.metrics = Metrics()
+        self.draining = False
+        self._once = Once(keys)
+        self._idle = anyio.Event()
+        self._router = Router([Route(path, _Never(), methods=[m]) for m, path in self.routes])
+
+    @property
+    def routes(self) -> dict[tuple[str, str], tuple[str | None, Callable[[Exchange], Awaitable[None]]]]:
+        """What is served: by method and path, the scope that a key must have (None: nobody needs a key), and who answers."""
+        return {
+            ("POST", "/v1/chat/completions"): ("inference", partial(self._completion, form="chat")),
+            ("POST", "/v1/completions"): ("inference", partial(self._completion, form="completions")),
+            ("GET", "/v1/models"): ("inference", self._models),
+            ("GET", "/v1/models/{name:path}"): ("inference", self._model),
+            ("GET", "/v1/strategies"): ("inference", self._strategies),
+            ("GET", "/openapi.json"): ("inference", self._openapi),
+            ("GET", "/metrics"): ("metrics", self._metrics),
+            ("GET", "/healthz"): (None, self._healthz),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong becomes an answer of the table."""
+        if scope["type"] != "http":
+            return
+        request = secrets.token_hex(12)
+        headers = Headers(scope=scope)
+        reply = Reply(send, {"x-request-id": request, **self._cors(headers)})
+        started, route = anyio.current_time(), "none"
+        try:
+            check_host(headers, scope, self.options)
+            check_origin(headers, self.options)
+            if sum(len(k) + len(v) for k, v in scope["headers"]) > HEADER:
+                raise Refusal("request_too_large", f"All headers together have at most {HEADER:,} bytes.")
+            if scope["method"] == "OPTIONS" and "origin" in headers:
+                await reply.whole(204, {}, b"")
+                return
+            method, route, parameters = self._matched(scope)
+            needed, answer = self.routes[method, route]
+            caller = None
+            if needed is not None:
+                caller = self.callers.known(headers.get("authorization"))
+                if caller.key and needed not in caller.key.scopes:
+                    raise Refusal(
+                        "permission_denied", f"This key is not for {route}: it lacks the scope {needed}."
+                    )
+                reply._headers.update(caller.headers())
+            with self._counted():
+                await answer(Exchange(request, headers, parameters, caller, receive, reply))
+        except Exception as error:  # noqa: BLE001 - a client gets an answer of the table, whatever happened
+            await self._refused(error, reply, request)
+        finally:
+            status = reply.status or 499
+            self.metrics.answered(route, status, anyio.current_time() - started)
+
+    async def drained(self) -> None:
+        """From now on nobody new is served; returns when the last request is over."""
+        self.draining = True
+        while self.metrics.in_flight:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    # -- routes ---------------------------------------------------------------------------------------------------
+
+    async def _completion(self, exchange: Exchange, *, form: Form) -> None:
+        headers, reply, caller = exchange.headers, exchange.reply, exchange.caller
+        if self.draining:
+            raise Refusal(
+                "shutting_down",
+                "This server ends. Try again.",
+                headers={"retry-after": "5", "connection": "close"},
+            )
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Refusal("unsupported_media_type", "Send the body as content-type: application/json.")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise Refusal("unsupported_media_type", "Send the body uncompressed.")
+        raw = await body_of(exchange.receive, headers.get("content-length"))
+        body = read_json(raw)
+        check_sizes(body)
+        asked = read(form, body, raw.decode("utf-8"))
+        key = caller.key if caller else None
+        chosen = choose(asked, headers, self.served, self.options, key)
+        served = self.served[chosen.model]
+        given = headers.get("idempotency-key")
+        if caller is None:
+            raise Refusal("invalid_api_key", "This route needs a key.")
+        async with self._once.claimed(caller.id, given, raw, reply) as mine:
+            if not mine:
+                return
+            with self.callers.admitted(caller) as ledger:
+                reply._headers.update(caller.headers())
+                try:
+                    if chosen.strategy is None and served.ways:
+                        passing = Passing(asked, served, chosen.budget, ledger, exchange.id)
+                        passing.check()
+                        await _while_connected(partial(passing.answer, reply), exchange.receive)
+                    else:
+                        answering = Answering(exchange.id, asked, chosen, served, self.world, ledger)
+                        strategy = answering.checked()
+                        how = answering.streamed if asked.stream else answering.whole
+                        await _while_connected(partial(how, strategy, reply), exchange.receive)
+                except PonderError as error:
+                    raise refusal(error, spent=ledger.spent.completion) from error
+                finally:
+                    self.metrics.spent(chosen.model, chosen.name, ledger.spent)
+                    self._log(exchange, caller, chosen.name, chosen.model, ledger.spent.completion)
+
+    async def _models(self, exchange: Exchange) -> None:
+        await exchange.reply.json(200, documents.models(self.served, self.options, _key(exchange)))
+
+    async def _model(self, exchange: Exchange) -> None:
+        name = exchange.parameters["name"]
+        for model in documents.models(self.served, self.options, _key(exchange))["data"]:
+            if model["id"] == name:
+                await exchange.reply.json(200, model)
+                return
+        raise Refusal("model_not_found", f"There is no model {name!r}. GET /v1/models lists them.", "model")
+
+    async def _strategies(self, exchange: Exchange) -> None:
+        await exchange.reply.json(200, documents.strategies(self.options))
+
+    async def _openapi(self, exchange: Exchange) -> None:
+        await exchange.reply.json(200, documents.openapi())
+
+    async def _metrics(self, exchange: Exchange) -> None:
+        text = self.metrics.text().encode()
+        await exchange.reply.whole(200, {"content-type": "text/plain; version=0.0.4; charset=utf-8"}, text)
+
+    async def _healthz(self, exchange: Exchange) -> None:
+        status = 503 if self.draining else 200
+        await exchange.reply.json(status, {"status": "draining" if self.draining else "ok"})
+
+    # -- around them ----------------------------------------------------------------------------------------------
+
+    def _matched(self, scope: Scope) -> tuple[str, str, Mapping[str, str]]:
+        """The method and the pattern of a route, and what its pattern takes from the path."""
+        other = None
+        for route in self._router.routes:
+            match, child = route.matches(scope)
+            if match is Match.FULL and isinstance(route, Route):
+                method = "GET" if scope["method"] == "HEAD" else scope["method"]
+                return method, route.path, child["path_params"]
+            if match is Match.PARTIAL and isinstance(route, Route):
+                other = route
+        if other is not None:
+            allowed = ", ".join(sorted(other.methods or ()))
+            raise Refusal("method_not_allowed", f"{other.path} takes {allowed}.", headers={"allow": allowed})
+        raise Refusal("not_found", "There is no such route. GET /openapi.json lists them.")
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.metrics.in_flight += 1
+        try:
+            yield
+        finally:
+            self.metrics.in_flight -= 1
+            if not self.metrics.in_flight:
+                self._idle.set()
+
+    async def _refused(self, error: Exception, reply: Reply, request: str) -> None:
+        told = refusal(error)
+        if told.code == "internal_error" or not isinstance(error, PonderError):
+            LOG.error("request %s: a mistake of ours", request, exc_info=error)
+        if reply.status:  # it had begun: the connection is all that can tell
+            if not reply.ended:
+                with suppress(OSError):
+                    await reply.broken(told.body)
+            return
+        with suppress(OSError):
+            await reply.json(told.status, told.body, told.all_headers())
+
+    def _cors(self, headers: Headers) -> dict[str, str]:
+        origin = headers.get("origin")
+        if origin is None or origin not in self.options.origins:
+            return {}
+        return {
+            "access-control-allow-origin": origin,
+            "access-control-allow-headers": "authorization, content-type, idempotency-key, x-ponder-strategy, "
+            "x-ponder-budget-tokens, x-ponder-budget, x-ponder-deadline-s",
+            "access-control-allow-methods": "GET, POST",
+            "vary": "origin",
+        }
+
+    def _log(self, exchange: Exchange, caller: Caller, strategy: str, model: str, tokens: int) -> None:
+        """Who, what, how much; nothing of what was asked or answered."""
+        told: dict[str, Any] = {
+            "request": exchange.id,
+            "key": caller.id or None,
+            "model": model,
+            "strategy": strategy,
+            "status": exchange.reply.status or 499,
+            "completion_tokens": tokens,
+        }
+        LOG.info("%s", json.dumps(told))
+
+
+class _Never:
+    """Routes only say which path is which; `Gateway` answers."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+
+def _key(exchange: Exchange) -> Any:
+    return exchange.caller.key if exchange.caller else None
+
+
+async def _while_connected(job: Callable[[], Awaitable[None]], receive: Receive) -> None:
+    """Do a job while the client is there; where it leaves, the job ends at once, and all it started with it."""
+    error: Exception | None = None
+
+    async def listen(scope: anyio.CancelScope) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(listen, group.cancel_scope)
+        try:
+            await job()
+        except Exception as raised:  # noqa: BLE001 - raised below, as itself and not as a group
+            error = raised
+        group.cancel_scope.cancel()
+    if error is not None:
+        raise error

@@ -1,0 +1,215 @@
+"""Which strategy a request gets, within which budget: what the body says before what headers say, before the model's
+suffix, the effort, the key's own strategy and the server's. What is written in a prompt chooses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ponder.core.calls import Budget
+from ponder.core.errors import UnknownName, UsageError
+from ponder.gateway.limits import SAMPLES
+from ponder.gateway.options import NONE, Preset
+from ponder.gateway.refusals import Refusal
+from ponder.strategies import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ponder.core.protocols import Strategy
+    from ponder.gateway.asked import Asked
+    from ponder.gateway.keys import Key
+    from ponder.gateway.options import Options
+
+HEADERS: Final = {
+    "x-ponder-strategy": "strategy",
+    "x-ponder-budget-tokens": "budget_tokens",
+    "x-ponder-budget": "budget",
+    "x-ponder-deadline-s": "deadline_s",
+}
+"""For clients that cannot add fields to a body."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen. `strategy` None is `none`; `preset` is its name, if it is one; `by` is who chose."""
+
+    model: str
+    strategy: Strategy | None
+    preset: str | None
+    budget: Budget
+    by: str
+
+    @property
+    def name(self) -> str:
+        return NONE if self.strategy is None else str(self.strategy)
+
+
+def choose(
+    asked: Asked, headers: Mapping[str, str], models: Collection[str], options: Options, key: Key | None
+) -> Chosen:
+    """The model, the strategy and the budget of a request.
+
+    Raises:
+        Refusal: a name means nothing, a parameter makes no sense, or the key may not use it.
+
+    """
+    model, suffix = _model(asked.model, models)
+    if key and key.models and model not in key.models:
+        raise Refusal("permission_denied", f"This key may not use the model {model}.", "model")
+    said = {field: value for header, field in HEADERS.items() if (value := headers.get(header)) is not None}
+    named = (
+        ("body", asked.ponder.get("strategy"), "ponder.strategy"),
+        ("header", said.get("strategy"), "X-Ponder-Strategy"),
+        ("model", suffix, "model"),
+        ("effort", options.effort.get(asked.effort or ""), "reasoning_effort"),
+        ("key", key.strategy if key else None, None),
+        ("server", options.strategy, None),
+    )
+    by, name, param = next(one for one in named if one[1] is not None)
+    if not isinstance(name, str):
+        raise Refusal("invalid_ponder_param", f"{param} is to be the name of a strategy.", param)
+    try:
+        preset = options.preset(name)
+        listed = name in options.presets or name == NONE
+        strategy = _with_params(preset, asked.ponder.get("params"))
+        strategy = _with_max_tokens(strategy, preset, asked)
+    except UsageError as error:
+        raise Refusal("invalid_ponder_param", str(error), param) from None
+    if key and key.presets and (not listed or name not in key.presets or asked.ponder.get("params")):
+        raise Refusal(
+            "permission_denied",
+            f"This key may use the presets {', '.join(key.presets)} as they are, not {name}.",
+            param,
+        )
+    if strategy is not None:
+        asked.check_for_strategy(strategy.name)
+        _check_choices(asked, strategy)
+        if asked.form == "completions":
+            raise Refusal(
+                "unsupported_parameter",
+                f"{strategy.name} takes conversations: use /v1/chat/completions, or the strategy none.",
+                param or "model",
+            )
+    budget = _budget(asked, said, preset, options)
+    return Chosen(model, strategy, name if listed and name != NONE else None, budget, by)
+
+
+def _model(said: str, models: Collection[str]) -> tuple[str, str | None]:
+    if said in models:
+        return said, None
+    base, at, suffix = said.rpartition("@")
+    if at and base in models:
+        return base, suffix
+    raise Refusal("model_not_found", str(UnknownName("model", base if at else said, models)), "model")
+
+
+def _with_params(preset: Preset, params: Any) -> Strategy | None:
+    """The preset's strategy with other parameters."""
+    if not params:
+        return preset.strategy
+    if preset.strategy is None:
+        raise UsageError("The strategy none has no parameters. Name another in ponder.strategy.")
+    if not isinstance(params, dict):
+        raise UsageError("ponder.params is to be an object.")
+    told = ",".join(f"{key}={_spelled(key, value)}" for key, value in params.items())
+    wanted: Any = parse(f"{preset.strategy.name}:{told}")
+    return _replaced(preset.strategy, {key.replace("-", "_"): wanted for key in params})
+
+
+def _replaced(strategy: Any, wanted: Mapping[str, Any]) -> Strategy:
+    found: Strategy = replace(strategy, **{key: getattr(other, key) for key, other in wanted.items()})
+    return found
+
+
+def _spelled(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value > SAMPLES and key in ("n", "width", "depth", "w"):
+        raise UsageError(f"{key} is at most {SAMPLES} here, not {value}.")
+    if isinstance(value, int | float):
+        return str(value)
+    if value is None:
+        return "none"
+    if not isinstance(value, str) or "(" in value or ")" in value:
+        raise UsageError(f"{key} in ponder.params takes a number, a text, true or false.")
+    return f"({value})" if "," in value else value
+
+
+def _with_max_tokens(strategy: Strategy | None, preset: Preset, asked: Asked) -> Strategy | None:
+    """`max_tokens` of a request caps each text that may become the answer, unless `ponder.params` says otherwise."""
+    most, it = asked.max_tokens, strategy
+    names = {f.name for f in fields(it)} if it is not None else set()  # type: ignore[arg-type]  # they all are
+    if (
+        it is None
+        or most is None
+        or "max_tokens" not in names
+        or "max_tokens" in (asked.ponder.get("params") or {})
+    ):
+        return strategy
+    del preset
+    own: Any = it
+    return _replaced(it, {"max_tokens": replace(own, max_tokens=most)})
+
+
+def _check_choices(asked: Asked, strategy: Strategy) -> None:
+    """See that a strategy has as many candidates as choices are asked for."""
+    if asked.n == 1:
+        return
+    candidates = getattr(strategy, "n", 1)
+    if candidates < asked.n:
+        raise Refusal(
+            "unsupported_parameter",
+            f"{strategy} yields {candidates} {'candidate' if candidates == 1 else 'candidates'}, and n asks for {asked.n}. "
+            "Leave n out, or use a strategy with more samples, for example self-consistency.",
+            "n",
+        )
+
+
+def _budget(asked: Asked, headers: Mapping[str, str], preset: Preset, options: Options) -> Budget:
+    """The request's budget: each limit where it is said first, and no more than a request may have."""
+    limits: dict[str, Any] = {}
+    for where, said in (("ponder", asked.ponder), ("X-Ponder", headers)):
+        for field, limit in (("budget_tokens", "tokens"), ("deadline_s", "seconds")):
+            if said.get(field) is not None:
+                limits.setdefault(limit, _positive(said[field], f"{where}.{field}", whole=limit == "tokens"))
+        if said.get("budget") is not None:
+            try:
+                given = Budget.parse(str(said["budget"]))
+            except UsageError as error:
+                raise Refusal("invalid_ponder_param", str(error), f"{where}.budget") from None
+            for f in fields(Budget):
+                if getattr(given, f.name) is not None:
+                    limits.setdefault(f.name, getattr(given, f.name))
+    for given in (preset.budget or Budget(), options.budget if preset.strategy is not None else Budget()):
+        for f in fields(Budget):
+            if getattr(given, f.name) is not None:
+                limits.setdefault(f.name, getattr(given, f.name))
+    for f in fields(Budget):
+        most, asked_for = getattr(options.most, f.name), limits.get(f.name)
+        if most is not None and asked_for is not None and asked_for > most:
+            raise Refusal(
+                "invalid_ponder_param",
+                f"A request may have at most {Budget(**{f.name: most})}, not {Budget(**{f.name: asked_for})}.",
+                f"ponder.{'deadline_s' if f.name == 'seconds' else 'budget'}",
+            )
+        if (
+            most is not None and preset.strategy is not None
+        ):  # a plain answer is limited by what its request says
+            limits.setdefault(f.name, most)
+    return Budget(**limits)
+
+
+def _positive(value: Any, where: str, *, whole: bool) -> int | float:
+    try:
+        number: int | float = int(str(value)) if whole else float(str(value))
+    except ValueError:
+        number = 0
+    if isinstance(value, bool) or not 0 < number < float("inf"):
+        raise Refusal(
+            "invalid_ponder_param",
+            f"{where} is to be a {'whole ' if whole else ''}number above 0, not {value!r}.",
+            where,
+        )
+    return number

@@ -1,0 +1,264 @@
+"""Passing a request on to a server and its answer back, both as they are: the strategy `none`.
+
+The body keeps every letter but for the model's name and the field `ponder`. Two things more are changed, and only where
+a budget limits tokens: the request's own limit is set to what was granted, and a stream is asked for its usage, which
+is left out again unless the client wanted it. What the server refuses a client for is passed on; what is not the
+client's business (our key, a server that is down) becomes an error of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from ponder.core.calls import Usage
+from ponder.core.errors import EngineError, OutOfBudget
+from ponder.engines.servers.failures import refused
+from ponder.engines.servers.reading import Garbled, Said, read
+from ponder.engines.servers.sse import Parser
+from ponder.gateway.limits import CHOICES
+from ponder.gateway.members import replaced
+from ponder.gateway.refusals import Refusal
+from ponder.gateway.replying import SSE
+from ponder.runtime.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ponder.core.calls import Budget
+    from ponder.engines.servers.link import Passed
+    from ponder.gateway.asked import Asked
+    from ponder.gateway.replying import Reply
+    from ponder.gateway.served import Served
+    from ponder.runtime.ledger import Lease
+
+REFUSED: Final = re.compile(
+    r"chat_template|custom_logit_processor|prompt_embeds|lora.*|kv_transfer_params|bootstrap_.*|media_io_kwargs|"
+    r"mm_processor_kwargs|vllm_xargs|priority|cache_salt|request_id|rid|api_base|base_url|api_key"
+)
+"""Fields that reach into a server: never passed on."""
+
+TEMPLATE_KWARGS: Final = ("enable_thinking", "thinking", "reasoning_effort")
+"""What a template may be told."""
+
+CLIENTS_OWN: Final = frozenset({400, 409, 413, 422, 429})
+"""What a server may say to our client itself."""
+
+LENGTH: Final = 4096
+"""Tokens that are set aside for an answer whose request sets no limit, where a budget does."""
+_LARGEST: Final = 16 * 1024 * 1024
+
+
+@dataclass
+class Passing:
+    """One request on its way.
+
+    Args:
+        request: its id.
+        budget: of the request, inside `ledger`, which is what its caller may spend.
+
+    """
+
+    asked: Asked
+    served: Served
+    budget: Budget
+    ledger: Ledger
+    request: str = ""
+    tokens: int = 0
+    usage: Usage | None = None
+    _hide_usage: bool = False
+
+    def check(self) -> None:
+        """Raises a Refusal for a field that is never passed on."""
+        body = self.asked.body
+        for key in body:
+            if REFUSED.fullmatch(key):
+                raise Refusal(
+                    "unsupported_parameter", f"{key} is not passed on to a server. Leave it out.", key
+                )
+        kwargs = body.get("chat_template_kwargs")
+        if kwargs is not None and (not isinstance(kwargs, dict) or set(kwargs) - set(TEMPLATE_KWARGS)):
+            raise Refusal(
+                "unsupported_parameter",
+                f"chat_template_kwargs may have {', '.join(TEMPLATE_KWARGS)}, and nothing else.",
+                "chat_template_kwargs",
+            )
+
+    async def answer(self, reply: Reply) -> None:
+        """Pass it on and its answer back.
+
+        Raises:
+            PonderError: nothing was sent yet. What breaks later is told in the stream.
+
+        """
+        scope = Ledger(self.budget, self.ledger)
+        way = self.served.least
+        most = self._most()
+        prices = self.served.engine.capabilities.prices
+        if scope.counts_money and prices is None:
+            raise Refusal(
+                "unsupported_parameter",
+                f"{self.served.name} has no prices. Limit tokens instead.",
+                "ponder.budget",
+            )
+        prompt = len(self.asked.raw.encode("utf-8", "replace")) if scope.counts_prompts else 0
+        lease = await scope.reserve(
+            (), kind=("none", self.asked.max_tokens), most=most, prompt=prompt, whole=True, prices=prices
+        )
+        started = anyio.current_time()
+        try:
+            with anyio.move_on_after(self.budget.seconds) as deadline, way.taken() as link:
+                body = self._body(way.model, lease, limited=scope.limited)
+                path = "/v1/chat/completions" if self.asked.form == "chat" else "/v1/completions"
+                async with link.passed(path, body, lambda: self.tokens) as passed:
+                    await self._pass(passed, reply, link.where)
+            if deadline.cancelled_caught:
+                await self._late(reply)
+        except EngineError as error:
+            if not reply.status:
+                raise
+            await self._broken(reply, error)
+        except BaseException as left:
+            if not isinstance(left, Exception) and not self.asked.stream and self.usage is None:
+                self.tokens = (
+                    lease.granted
+                )  # what it wrote unseen is not known: all it was allowed to is charged
+            raise
+        finally:
+            self._settle(scope, lease, prompt, anyio.current_time() - started)
+
+    # -- there ----------------------------------------------------------------------------------------------------
+
+    def _most(self) -> int:
+        return (self.asked.max_tokens or LENGTH) * min(self.asked.n, CHOICES)
+
+    def _body(self, model: str, lease: Lease, *, limited: bool) -> bytes:
+        """The request as it came, for this server."""
+        new: dict[str, Any] = {"model": model}
+        if limited:
+            each = lease.granted // self.asked.n
+            if each < 1:
+                raise OutOfBudget("The budget has not a token for each choice. Ask for fewer, or give more.")
+            if self.asked.max_tokens is None or each < self.asked.max_tokens:
+                named = (
+                    "max_completion_tokens" if "max_completion_tokens" in self.asked.body else "max_tokens"
+                )
+                new[named] = each
+            if self.asked.stream and not self.asked.usage:
+                new["stream_options"] = {
+                    **(self.asked.body.get("stream_options") or {}),
+                    "include_usage": True,
+                }
+                self._hide_usage = True
+        return replaced(self.asked.raw, new, without=("ponder",)).encode("utf-8", "surrogatepass")
+
+    # -- and back -------------------------------------------------------------------------------------------------
+
+    async def _pass(self, passed: Passed, reply: Reply, where: str) -> None:
+        if passed.status != 200:
+            await self._refused(passed, reply, where)
+            return
+        headers = {"x-ponder-strategy": "none"}
+        if "text/event-stream" in passed.headers.get("content-type", ""):
+            await reply.start(200, {**SSE, **headers})
+            await self._stream(passed.pieces, reply)
+            await reply.end()
+            return
+        text = await _text(passed.pieces, where)
+        self._count(text)
+        spent = str(self.usage.completion if self.usage else self.tokens)
+        headers |= {"content-type": passed.headers.get("content-type", "application/json")}
+        await reply.whole(200, {**headers, "x-ponder-spent-tokens": spent}, text)
+
+    async def _stream(self, pieces: AsyncIterator[bytes], reply: Reply) -> None:
+        """Every piece as it comes; event by event only where our own question for the usage is to be left out."""
+        parser = Parser()
+        async for piece in pieces:
+            events = parser.feed(piece)
+            kept = [one for one in events if not self._take(one.data)]
+            if not self._hide_usage:
+                await reply.write(piece)
+            elif kept:
+                await reply.write("".join(f"data: {one.data}\n\n" for one in kept).encode())
+
+    def _take(self, data: str) -> bool:
+        """Count what an event says; whether it is nothing but the usage."""
+        try:
+            told = json.loads(data)
+            heard = read(told, None)
+        except (ValueError, Garbled):
+            return False
+        self._hear(heard)
+        return told.get("choices") == [] and heard.usage is not None
+
+    def _count(self, text: bytes) -> None:
+        try:
+            self._hear(read(json.loads(text), None))
+        except (ValueError, Garbled):
+            return
+
+    def _hear(self, heard: Said) -> None:
+        self.tokens += sum(1 for part in heard.parts if not part.bare)
+        if heard.usage is not None:
+            self.usage = heard.usage
+
+    async def _refused(self, passed: Passed, reply: Reply, where: str) -> None:
+        text = await _text(passed.pieces, where)
+        error = refused(passed.status, passed.headers, text.decode("utf-8", "replace"), where)
+        if passed.status not in CLIENTS_OWN:
+            raise error
+        headers = {"content-type": "application/json", "x-ponder-strategy": "none"}
+        for name in ("retry-after", "retry-after-ms", "x-should-retry"):
+            if name in passed.headers:
+                headers[name] = passed.headers[name]
+        try:
+            json.loads(text)
+        except ValueError:
+            raise error from None
+        await reply.whole(passed.status, headers, _without_secrets(text))
+
+    async def _broken(self, reply: Reply, error: EngineError) -> None:
+        """The stream is open: an error goes there, and no [DONE] after it."""
+        refusal = Refusal("upstream_error", str(error))
+        await reply.broken(refusal.body)
+
+    async def _late(self, reply: Reply) -> None:
+        refusal = Refusal(
+            "deadline_exceeded", "The deadline came before the end of the answer. Give more time."
+        )
+        refusal.spent = self.tokens
+        if not reply.status:
+            raise refusal
+        await reply.broken(refusal.body)
+
+    def _settle(self, scope: Ledger, lease: Lease, prompt: int, seconds: float) -> None:
+        told = self.usage
+        usage = Usage(
+            told.prompt if told else prompt,
+            told.cached if told else 0,
+            min(lease.granted, max(self.tokens, told.completion if told else 0)),
+            calls=1,
+            seconds=seconds,
+            estimated=told is None,
+        )
+        if lease.prices:
+            money = lease.prices.nanodollars(usage.prompt, usage.completion, usage.cached)
+            usage = replace(usage, nanodollars=money)
+        scope.settle(lease, usage)
+
+
+async def _text(pieces: AsyncIterator[bytes], where: str) -> bytes:
+    found = bytearray()
+    async for piece in pieces:
+        found += piece
+        if len(found) > _LARGEST:
+            raise EngineError(f"{where} sent more than {_LARGEST:,} bytes in one answer.")
+    return bytes(found)
+
+
+def _without_secrets(text: bytes) -> bytes:
+    return re.sub(rb"\b(sk|pk|key|Bearer)[-_ ][\w-]{8,}|(?<=//)[^/@\s\"]+@", b"[redacted]", text)

@@ -1,0 +1,306 @@
+"""The strategy none in front of servers: bodies and answers as they are (R18), and what is never passed on."""
+
+import asyncio
+import contextlib
+import json
+import random
+
+import aiohttp
+import openai
+import pytest
+from aiohttp import web
+from gateways import client, in_front_of, listening, opened_keys
+from serving import run, until
+from shapes import SHAPES
+
+from ponder.core.calls import Budget, Prices
+from ponder.engines.scripted import Scripted
+from ponder.engines.servers.found import Found
+from ponder.engines.servers.link import Link
+from ponder.engines.servers.upstream import Upstream
+from ponder.gateway.members import members, replaced
+from ponder.gateway.served import Served, Way
+
+ASK = [{"role": "user", "content": "What is 6 * 7?"}]
+
+
+@contextlib.asynccontextmanager
+async def echoing(answer):
+    """A server that keeps what it gets, and answers what it is told: (its URL, the bodies)."""
+    got = []
+
+    async def take(request):
+        got.append((request.path, await request.read(), dict(request.headers)))
+        return await answer(request) if callable(answer) else web.Response(**answer)
+
+    app = web.Application()
+    app.add_routes([web.post("/v1/chat/completions", take), web.post("/v1/completions", take)])
+    runner = web.AppRunner(app, handler_cancellation=True)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", got
+    finally:
+        await runner.cleanup()
+
+
+def front(url, key=None, prices=None):
+    link = Link(url, key, patience=5.0)
+    found = Found(url, "upstream-model")
+    upstream = Upstream("front", (url,), prices=prices)
+    return Served("front", upstream.engine([(link, found)]), (Way(link, "upstream-model"),))
+
+
+async def post(url, text, headers=None, path="/v1/chat/completions"):
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            url + path, data=text.encode(), headers={"content-type": "application/json", **(headers or {})}
+        ) as answer,
+    ):
+        return answer.status, dict(answer.headers), await answer.read()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_bodies_and_answers_are_passed_letter_by_letter(streamed):
+    bodies = []
+
+    async def answer(_):
+        if streamed:
+            return web.Response(body=bodies[-1], content_type="text/event-stream")
+        return web.Response(body=bodies[-1], content_type="application/json")
+
+    async def job():
+        asked = []
+        async with echoing(answer) as (upstream, got), listening(front(upstream)) as (_, url):
+            for request, reply in SHAPES:
+                body = json.dumps(reply["whole"], indent=1).encode()
+                if streamed:
+                    body = b"".join(
+                        b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in reply["chunks"]
+                    )
+                    body += b"data: [DONE]\n\n"
+                bodies.append(body)
+                text = json.dumps({"model": "front", **request, "stream": streamed}, indent=2)
+                status, _, told = await post(url, text)
+                asked.append((text, status, got[-1], body, told))
+        assert len(got) == len(SHAPES) > 200
+        return asked
+
+    for text, status, (_, sent, _), body, told in run(job):
+        assert status == 200
+        assert told == body
+        assert json.loads(sent) == {**json.loads(text), "model": "upstream-model"}
+        before = [m.text for m in members(text) if m.key != "model"]
+        assert [m.text for m in members(sent.decode()) if m.key != "model"] == before, (
+            "not a letter is changed"
+        )
+
+
+def test_members_keep_their_letters():
+    rng = random.Random(5)
+    values = [
+        "1.0",
+        "1e2",
+        "-0",
+        '"a\\u0041,}"',
+        '[1, {"model": 2}]',
+        "{ }",
+        "null",
+        "12345678901234567890.5",
+    ]
+    for _ in range(300):
+        parts = [f'"k{i}" : {rng.choice(values)}' for i in range(rng.randrange(5))]
+        parts.insert(rng.randrange(len(parts) + 1), '"model"  :\n"x"')
+        text = "{ " + " ,\n".join(parts) + " }"
+        new = replaced(text, {"model": "y", "added": [1]}, without=("k1",))
+        wanted = {**json.loads(text), "model": "y", "added": [1]}
+        wanted.pop("k1", None)
+        assert json.loads(new) == wanted
+        assert all(m.text in text for m in members(new) if m.key not in ("model", "added"))
+    assert replaced("{}", {}) == "{}"
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["chat_template", "custom_logit_processor", "prompt_embeds", "lora_path", "kv_transfer_params", "bootstrap_host",
+     "media_io_kwargs", "vllm_xargs", "priority", "cache_salt", "request_id", "rid", "api_base"],
+)  # fmt: skip
+def test_what_reaches_into_a_server_is_refused(field):
+    async def job():
+        async with echoing({"text": "{}"}) as (upstream, got), listening(front(upstream)) as (_, url):
+            return await post(url, json.dumps({"model": "front", "messages": ASK, field: "x"})), got
+
+    (status, _, body), got = run(job)
+    assert (status, json.loads(body)["error"]["param"], got) == (400, field, [])
+
+
+def test_template_kwargs_are_those_that_are_known():
+    async def job():
+        async with echoing({"text": "{}"}) as (upstream, got), listening(front(upstream)) as (_, url):
+            for kwargs in ({"enable_thinking": False}, {"tokenize": True}):
+                body = {"model": "front", "messages": ASK, "chat_template_kwargs": kwargs}
+                yield (await post(url, json.dumps(body)))[0], len(got)
+
+    async def both():
+        return [one async for one in job()]
+
+    assert run(both) == [(200, 1), (400, 1)]
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "code"),
+    [(400, 400, "own"), (422, 422, "own"), (429, 429, "own"), (401, 502, "upstream_error"), (404, 502, "upstream_error"),
+     (500, 502, "upstream_error"), (302, 502, "upstream_error")],
+)  # fmt: skip
+def test_a_server_s_refusals_are_the_client_s_or_ours(status, told, code):
+    said = {"error": {"message": "the key sk-abcdefgh12345678 and http://me:secret@host/", "code": "own"}}
+    headers = {"retry-after": "7"} if status == 429 else {}
+
+    async def job():
+        answer = {"status": status, "text": json.dumps(said), "headers": headers}
+        async with (
+            echoing(answer) as (upstream, _),
+            listening(front(upstream, "sk-canary-canary")) as (_, url),
+        ):
+            return await post(url, json.dumps({"model": "front", "messages": ASK}))
+
+    got, headers, body = run(job)
+    headers = {name.lower(): value for name, value in headers.items()}
+    assert got == told
+    assert json.loads(body)["error"]["code"] == code
+    for secret in (b"abcdefgh", b"secret", b"canary", b"Traceback"):
+        assert secret not in body
+    assert status != 429 or headers["retry-after"] == "7"
+
+
+def test_a_client_cannot_choose_the_server_nor_its_key():
+    async def job():
+        async with (
+            echoing({"text": "{}"}) as (upstream, got),
+            listening(front(upstream, "sk-ours")) as (_, url),
+        ):
+            headers = {"authorization": "Bearer theirs", "x-forwarded-host": "evil", "proxy": "http://evil"}
+            await post(url, json.dumps({"model": "front", "messages": ASK}), headers)
+            return got
+
+    [(_, _, headers)] = run(job)
+    assert headers["Authorization"] == "Bearer sk-ours"
+    assert "x-forwarded-host" not in {name.lower() for name in headers}
+
+
+def test_a_stream_that_breaks_ends_with_an_error_and_no_done():
+    async def breaks(request):
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n')
+        request.transport.abort()
+        raise ConnectionResetError
+
+    async def job():
+        async with echoing(breaks) as (upstream, _), listening(front(upstream)) as (it, url):
+            text = await post(url, json.dumps({"model": "front", "messages": ASK, "stream": True}))
+            async with client(url) as ask:
+                stream = await ask.chat.completions.create(model="front", messages=ASK, stream=True)
+                with pytest.raises(openai.APIError, match="broke the connection"):
+                    [chunk async for chunk in stream]
+            return text, it.callers.ledger.spent
+
+    (status, _, body), spent = run(job)
+    assert status == 200
+    assert b'"error"' in body
+    assert b"[DONE]" not in body
+    assert spent.completion == 2
+    assert spent.estimated
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_limited_key_clamps_and_meters_what_is_passed(tmp_path, stream):
+    keys = opened_keys(tmp_path)
+    secret, key = keys.create("x", budget=Budget(tokens=20))
+
+    async def job():
+        async with in_front_of("vllm", keys=keys) as (_, url, mock), client(url, secret) as ask:
+            more = {"model": "front", "messages": ASK, "max_tokens": 15, "stream": stream}
+            chunks = await ask.chat.completions.create(**more)
+            if stream:
+                chunks = [chunk async for chunk in chunks]
+                assert all(chunk.choices for chunk in chunks), (
+                    "our own question for the usage is not passed on"
+                )
+            first = keys.named("x").spent.completion
+            while keys.named("x").spent.completion < 20:
+                left = await ask.chat.completions.create(**more)
+                if stream:
+                    [chunk async for chunk in left]
+            with pytest.raises(openai.RateLimitError) as refused:
+                await ask.chat.completions.create(**more)
+            return first, refused.value, mock.counters.completion_tokens
+
+    first, refused, counted = run(job)
+    assert 0 < first <= 15
+    assert refused.code == "insufficient_quota"
+    assert keys.named(key.id).spent.completion == 20
+    assert counted <= 20
+    assert not keys.named(key.id).spent.estimated
+
+
+def test_dollars_are_a_budget(tmp_path):
+    keys = opened_keys(tmp_path)
+    secret, _ = keys.create("x", budget=Budget.parse("$0.0001"))
+    prices = Prices(0.1, 1.0)
+
+    async def job():
+        async with in_front_of("vllm", keys=keys, prices=prices) as (_, url, _), client(url, secret) as ask:
+            for _ in range(50):
+                try:
+                    await ask.chat.completions.create(model="front", messages=ASK, max_tokens=30)
+                except openai.RateLimitError as error:
+                    return error.code
+        return "never"
+
+    assert run(job) in ("insufficient_quota", "budget_exhausted")
+    assert 0 < keys.named("x").spent.nanodollars <= 100_000
+
+
+@pytest.mark.parametrize("strategy", ["none", "vote4"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_ends_the_work_and_pays(strategy, stream, tmp_path):
+    keys = opened_keys(tmp_path)
+    secret, _ = keys.create("x", budget=Budget(tokens=10_000))
+    engine = Scripted.solver(1.0, text="word " * 400 + "The answer is {answer}.")
+
+    async def job():
+        async with in_front_of("vllm", engine, keys=keys, pace=0.01) as (it, url, mock):
+            body = {
+                "model": "front",
+                "messages": ASK,
+                "stream": stream,
+                "max_tokens": 500,
+                "ponder": {"strategy": strategy},
+            }
+            headers = {"authorization": f"Bearer {secret}"}
+            session = aiohttp.ClientSession()
+            asking = asyncio.create_task(
+                session.post(f"{url}/v1/chat/completions", json=body, headers=headers)
+            )
+            want = 4 if strategy == "vote4" else 1
+            await until(lambda: mock.counters.writing == want)
+            await asyncio.sleep(0.1)
+            began = asyncio.get_running_loop().time()
+            asking.cancel()
+            await session.close()
+            if asking.done() and not asking.cancelled():
+                asking.result().close()
+            await until(lambda: mock.counters.in_flight == 0)
+            took = asyncio.get_running_loop().time() - began
+            await until(lambda: it.callers.in_flight == 0)
+            return took, it.callers.ledger, mock.counters
+
+    took, ledger, counters = run(job)
+    assert took < 1.0
+    assert counters.finished == 0
+    spent = keys.named("x").spent.completion
+    assert 0 < spent <= 2000
+    assert (ledger._reserved, ledger._live, ledger.spent.completion) == (0, 0, spent)

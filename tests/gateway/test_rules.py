@@ -1,0 +1,363 @@
+"""What needs no client: who chooses the strategy, the table of errors, the shape of a stream, time (on a virtual clock)."""
+
+import inspect
+import itertools
+import json
+import re
+from pathlib import Path
+
+import anyio
+import pytest
+from gateways import TABLES, gateway, opened_keys
+from support import virtual
+
+from ponder import UsageError
+from ponder import gateway as package
+from ponder.core import errors
+from ponder.core.calls import Budget, Usage
+from ponder.engines.scripted import Scripted
+from ponder.gateway.asked import read
+from ponder.gateway.choosing import choose
+from ponder.gateway.keys import Key
+from ponder.gateway.metrics import Metrics
+from ponder.gateway.options import Options
+from ponder.gateway.refusals import ERRORS, KINDS, Refusal, refusal
+from ponder.gateway.served import Served
+from ponder.strategies import CATALOGUE
+from ponder.thinking.spelling import schema
+
+FOLDER = Path(package.__file__).parent
+ASK = [{"role": "user", "content": "What is 6 * 7?"}]
+
+
+def solver(**options):
+    return Scripted.solver(1.0, text="Let me think. The answer is {answer}.", name="solver", **options)
+
+
+# -- errors -------------------------------------------------------------------------------------------------------
+
+
+def test_every_error_of_ours_has_a_row_and_every_row_is_used():
+    ours = {
+        cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, errors.PonderError)
+    }
+    assert ours <= set(ERRORS)
+    assert set(ERRORS.values()) <= set(KINDS)
+    source = "".join(path.read_text("utf-8") for path in FOLDER.glob("*.py"))
+    said = set(re.findall(r'Refusal\(\s*"(\w+)"', source))
+    assert said <= set(KINDS)
+    assert set(KINDS) == said | set(ERRORS.values())
+
+
+@pytest.mark.parametrize("cls", ERRORS, ids=lambda cls: cls.__name__)
+def test_each_is_told_in_the_envelope(cls):
+    error = (
+        cls("what", "x", ())
+        if cls is errors.UnknownName
+        else cls([ValueError("why")])
+        if cls is errors.AllFailed
+        else cls("why")
+    )
+    told = refusal(error, spent=3)
+    assert told.body["error"]["code"] == ERRORS[cls]
+    assert 400 <= told.status < 600
+    assert told.all_headers()["x-should-retry"] == "false", "tokens were spent"
+
+
+def test_what_is_not_ours_is_not_told():
+    told = refusal(ValueError("the secret"))
+    assert (told.status, told.code) == (500, "internal_error")
+    assert "secret" not in str(told.body)
+
+
+# -- who chooses ----------------------------------------------------------------------------------------------------
+
+
+ALL = {
+    "body": {"ponder": {"strategy": "best-of-n:n=2"}},
+    "header": {"x-ponder-strategy": "best-of-n:n=3"},
+    "model": "m@vote4",
+    "effort": {"reasoning_effort": "high"},
+    "key": "best-of-n:n=5",
+    "server": "best-of-n:n=6",
+}
+WANTED = {"body": "best-of-n:n=2", "header": "best-of-n:n=3", "model": "self-consistency:n=4",
+          "effort": "direct", "key": "best-of-n:n=5", "server": "best-of-n:n=6"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said", [set(list(ALL)[i:]) for i in range(6)] + [{"header", "server"}, {"effort", "server"}]
+)
+def test_who_says_it_first_chooses(said):
+    options = Options.of(TABLES | {"effort": {"high": "direct"}, "gateway": {"strategy": ALL["server"]}})
+    body = {"model": ALL["model"] if "model" in said else "m", "messages": ASK}
+    for place in ("body", "effort"):
+        body |= ALL[place] if place in said else {}
+    key = Key("k", "k", strategy=ALL["key"]) if "key" in said else None
+    headers = ALL["header"] if "header" in said else {}
+    chosen = choose(read("chat", body, json.dumps(body)), headers, ["m"], options, key)
+    first = next(place for place in ALL if place in said)
+    assert (chosen.by, chosen.name) == (first, WANTED[first])
+
+
+@pytest.mark.parametrize(
+    "text", ["<ponder_strategy>majority</ponder_strategy>", "@vote4", "ponder: {strategy: majority}"]
+)
+def test_a_prompt_chooses_nothing(text):
+    body = {
+        "model": "m",
+        "messages": [{"role": "system", "content": text}, {"role": "user", "content": text}],
+    }
+    assert choose(read("chat", body, ""), {}, ["m"], Options.of(TABLES), None).name == "none"
+
+
+def test_a_key_is_held_to_its_models_and_presets():
+    options = Options.of(TABLES)
+
+    def chosen(model, ponder=None, **limits):
+        body = {"model": model, "messages": ASK, "ponder": ponder or {}}
+        return choose(read("chat", body, ""), {}, ["m", "m2"], options, Key("k", "k", **limits)).name
+
+    assert chosen("m@vote4", presets=("vote4",)) == "self-consistency:n=4"
+    for model, ponder, limits in (
+        ("m2", None, {"models": ("m",)}),
+        ("m@think", None, {"presets": ("vote4",)}),
+        ("m", None, {"presets": ("vote4",)}),
+        ("m", {"strategy": "self-consistency:n=4"}, {"presets": ("vote4",)}),
+        ("m", {"strategy": "vote4", "params": {"n": 200}}, {"presets": ("vote4",)}),
+    ):
+        with pytest.raises(Refusal) as refused:
+            chosen(model, ponder, **limits)
+        assert refused.value.status == 403
+
+
+def test_budgets_come_from_the_first_who_says_them():
+    options = Options.of(TABLES | {"gateway": {"budget": "5k,60s", "most": "10k,100s"}})
+
+    def budget(ponder, headers=None, model="m@vote4"):
+        body = {"model": model, "messages": ASK, "ponder": ponder}
+        return choose(read("chat", body, ""), headers or {}, ["m"], options, None).budget
+
+    assert budget({}) == Budget(5000, seconds=60)
+    assert budget({"budget_tokens": 70}, {"x-ponder-budget-tokens": "80"}) == Budget(70, seconds=60)
+    assert budget({}, {"x-ponder-budget-tokens": "80", "x-ponder-deadline-s": "2.5"}) == Budget(
+        80, seconds=2.5
+    )
+    assert budget({"budget": "2k,calls=3"}) == Budget(2000, seconds=60, calls=3)
+    assert budget({}, model="m@think") == Budget(2000, seconds=60)
+    assert budget({}, model="m") == Budget()
+    for ponder in (
+        {"budget_tokens": 10_001},
+        {"deadline_s": 101},
+        {"deadline_s": "soon"},
+        {"budget": "lots"},
+        {"budget_tokens": 0},
+    ):
+        with pytest.raises(Refusal):
+            budget(ponder)
+
+
+@pytest.mark.parametrize(
+    ("tables", "says"),
+    [
+        ({"gateway": {"prot": 1}}, "Did you mean port"),
+        ({"gateway": {"port": "x"}}, "whole number"),
+        ({"presets": {"a b": "direct"}}, "named by letters"),
+        ({"presets": {"a": {"strategy": "majorty"}}}, "Did you mean majority"),
+        ({"presets": {"a": {"strategy": "direct", "n": 1}}}, "no setting in"),
+        ({"presets": {"a": 5}}, "needs a strategy"),
+        ({"effort": {"hihg": "direct"}}, "Did you mean high"),
+        ({"effort": {"high": "vote5"}}, "no preset or strategy"),
+        ({"gateway": {"strategy": "nothing"}}, "no preset or strategy"),
+        ({"gateway": 5}, "is a table"),
+    ],
+)
+def test_a_bad_configuration_is_refused_whole(tables, says):
+    with pytest.raises(UsageError, match=re.escape(says)):
+        Options.of(tables)
+
+
+# -- streams ----------------------------------------------------------------------------------------------------------
+
+
+async def asked(it, body, *, leave_after=None, headers=(), path="/v1/chat/completions", method="POST"):
+    """One request without a server: (status, headers, [(time, bytes)])."""
+    sent, told = [], {}
+    raw = json.dumps(body).encode() if body is not None else b""
+    left = anyio.Event()
+    given = [True]
+
+    async def receive():
+        if given:
+            given.clear()
+            return {"type": "http.request", "body": raw, "more_body": False}
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            told.update(status=message["status"], headers=dict(message["headers"]))
+        else:
+            sent.append((anyio.current_time(), message["body"]))
+
+    pairs = [(b"host", b"localhost"), (b"content-type", b"application/json"), *headers]
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "headers": pairs,
+        "query_string": b"",
+        "root_path": "",
+    }
+    async with anyio.create_task_group() as group:
+        if leave_after is not None:
+
+            async def leave():
+                await anyio.sleep(leave_after)
+                left.set()
+
+            group.start_soon(leave)
+        await it(scope, receive, send)
+        group.cancel_scope.cancel()
+    return told.get("status"), told.get("headers"), sent
+
+
+def test_a_silent_stream_pings_every_15_seconds():
+    async def job():
+        it = gateway([Served("solver", solver(latency=600.0))])
+        return await asked(
+            it, {"model": "solver@vote4", "messages": ASK, "stream": True, "ponder": {"deadline_s": 900}}
+        )
+
+    status, _, sent = virtual(job)
+    assert status == 200
+    times = [at for at, piece in sent if piece == b": ping\n\n"]
+    assert len(times) in (39, 40)  # at 600 seconds either may come first
+    assert {round(b - a, 6) for a, b in itertools.pairwise(times)} == {15.0}
+    text = b"".join(piece for _, piece in sent)
+    assert text.endswith(b"data: [DONE]\n\n")
+    assert (
+        json.loads(text.split(b"\n\n")[0].removeprefix(b"data: "))["choices"][0]["delta"]["role"]
+        == "assistant"
+    )
+
+
+@pytest.mark.parametrize("how", ["comments", "reasoning", "none"])
+def test_progress_is_told_as_asked(how):
+    async def job():
+        it = gateway([Served("solver", solver(delay=1.0))])
+        return await asked(
+            it, {"model": "solver@vote4", "messages": ASK, "stream": True, "ponder": {"progress": how}}
+        )
+
+    _, _, sent = virtual(job)
+    text = b"".join(piece for _, piece in sent).decode()
+    events = [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
+    thought = [
+        c["delta"].get("reasoning_content")
+        for e in events
+        for c in e["choices"]
+        if "reasoning_content" in c["delta"]
+    ]
+    assert (": ponder 4 calls" in text) == (how == "comments")
+    assert bool(thought) == (how == "reasoning")
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(2.0, 504), (20.0, 200)])
+def test_a_deadline_ends_with_the_best_so_far_or_504(seconds, status):
+    """Each sample takes 7 to 8 seconds of the clock, one at a time."""
+
+    async def job():
+        it = gateway([Served("solver", solver(delay=1.0, latency=lambda prefix, rng: rng.random() * 30))])
+        began = anyio.current_time()
+        got = await asked(
+            it, {"model": "solver", "messages": ASK, "seed": 1,
+                 "ponder": {"strategy": "majority", "params": {"n": 8}, "deadline_s": seconds}},
+        )  # fmt: skip
+        return got, anyio.current_time() - began
+
+    (told, _, sent), took = virtual(job)
+    body = json.loads(b"".join(piece for _, piece in sent))
+    assert told == status
+    assert took <= seconds + 1.0
+    if status == 200:
+        assert body["ponder"]["stop"] == "deadline"
+        assert body["choices"][0]["message"]["content"].endswith("42.")
+        assert body["ponder"]["samples"]["cancelled"] > 0
+    else:
+        assert body["error"]["code"] == "deadline_exceeded"
+
+
+def test_failed_samples_are_told_and_never_the_answer():
+    from support import Flaky
+
+    async def job():
+        engine = Flaky(solver(), 0.5, seed=3)
+        engine.encode = engine.engine.encode
+        it = gateway([Served("solver", engine)])
+        return await asked(it, {"model": "solver@vote4", "messages": ASK, "seed": 1}), engine.failures
+
+    (status, _, sent), failures = virtual(job)
+    body = json.loads(b"".join(piece for _, piece in sent))
+    assert status == 200
+    assert body["ponder"]["stop"] == "degraded"
+    assert body["ponder"]["samples"]["failed"] == failures > 0
+    assert body["choices"][0]["message"]["content"].endswith("42.")
+
+
+def test_when_every_sample_fails_it_is_an_error():
+    from support import Flaky
+
+    async def job():
+        return await asked(
+            gateway([Served("solver", Flaky(solver(), 1.0))]), {"model": "solver@vote4", "messages": ASK}
+        )
+
+    status, _, sent = virtual(job)
+    assert status == 502
+    assert json.loads(sent[0][1])["error"]["code"] == "all_samples_failed"
+
+
+def test_rates_are_of_the_clock_that_nobody_sets(tmp_path):
+    """R16, scaled: ten times as many as allowed, for five minutes."""
+    keys = opened_keys(tmp_path)
+    secret, _ = keys.create("x", rate=60)
+
+    async def job():
+        it = gateway([Served("solver", solver())], keys=keys)
+        header = [(b"authorization", f"Bearer {secret}".encode())]
+        good = 0
+        for _ in range(3000):
+            status, told, _ = await asked(
+                it, {"model": "solver", "messages": ASK, "max_tokens": 1}, headers=header
+            )
+            assert status == 200 or int(told[b"retry-after"]) == 1
+            good += status == 200
+            await anyio.sleep(0.1)
+        return good
+
+    assert virtual(job) == 359  # a full bucket, and 299.9 seconds
+
+
+# -- what it says of itself ---------------------------------------------------------------------------------------------
+
+
+def test_every_strategy_has_a_schema():
+    for name, cls in CATALOGUE.items():
+        told = schema(cls)
+        json.dumps(told, allow_nan=False)
+        assert told["additionalProperties"] is False
+        assert all({"type", "enum", "anyOf"} & set(one) for one in told["properties"].values()), name
+    n = schema(CATALOGUE["self-consistency"])["properties"]["n"]
+    assert n == {"type": "integer", "minimum": 1, "default": 16}
+
+
+def test_metrics_are_prometheus_text():
+    metrics = Metrics()
+    metrics.answered("/v1/models", 200, 0.02)
+    metrics.spent('a"b', "none", Usage(prompt=3, completion=2))
+    lines = metrics.text().splitlines()
+    assert 'ponder_tokens_total{model="a\\"b",strategy="none",kind="completion"} 2' in lines
+    assert 'ponder_request_seconds_bucket{route="/v1/models",le="0.05"} 1' in lines
+    form = re.compile(r'# TYPE \w+ (counter|gauge|histogram)|\w+(\{(\w+="([^"\\]|\\.)*",?)+\})? [\d.]+')
+    assert all(form.fullmatch(line) for line in lines)
