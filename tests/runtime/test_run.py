@@ -11,6 +11,7 @@ from support import QUESTION, Flaky, attempt, nodes, virtual
 
 from ponder import (
     AllFailed,
+    BadScore,
     Choice,
     EngineError,
     OutOfBudget,
@@ -463,6 +464,40 @@ def test_a_scorer_that_pairs_wrongly_is_an_error(values):
 
     with pytest.raises(EngineError, match="judge"):
         run(plan)
+
+
+class Scaled:
+    """A scorer of fixed values on a scale that it says."""
+
+    name = "scaled"
+    needs = frozenset()
+
+    def __init__(self, scale, *values):
+        self.scale, self.values = scale, values
+
+    async def score(self, problem, paths, run):
+        return [Score(value, (value, 2 * value)) for value in self.values]
+
+
+def scaled(scorer, **more):
+    async def plan(problem, run):
+        prompt = ask(problem)
+        found.extend(await run.score([prompt] * len(scorer.values), by=scorer, **more))
+        return prompt
+
+    found = []
+    run(plan)
+    return found
+
+
+def test_values_are_brought_to_probabilities_where_that_is_asked_and_the_scale_is_said():
+    assert scaled(Scaled("logit", 0.0, 2.0)) == [0.0, 2.0]
+    assert scaled(Scaled("logit", 0.0, 2.0), unit=True) == pytest.approx([0.5, 0.8808], abs=1e-4)
+    assert scaled(Scaled("logprob", -1.0), unit=True) == pytest.approx([0.3679], abs=1e-4)
+    assert scaled(Scaled("logit", 1.0), unit=True, how="prod") == pytest.approx([0.7311 * 0.8808], abs=1e-4)
+    assert scaled(Scaled(None, 3.0, -1.0), unit=True) == [3.0, -1.0]
+    with pytest.raises(BadScore, match=r"gives a probability, and one came to 1\.2"):
+        scaled(Scaled("probability", 0.5, 1.2), unit=True)
 
 
 def test_a_cut_text_has_no_answer_unless_it_declared_one():

@@ -24,10 +24,10 @@ class Late:
 
     name: ClassVar[str] = "late"
     needs: ClassVar[frozenset] = frozenset()
-    scale: float = 1.0
+    factor: float = 1.0
 
     async def score(self, problem, paths, run):
-        return [Score(self.scale * self.value(path.text)) for path in paths]
+        return [Score(self.factor * self.value(path.text)) for path in paths]
 
     def value(self, text):
         if "answer" in text:
@@ -77,10 +77,10 @@ def test_mcts_ends_early_at_the_gate():
     )
 
 
-@pytest.mark.parametrize("scale", [-1.0, 2.0, math.inf])
-def test_a_scorer_on_another_scale_is_refused_and_named(scale):
+@pytest.mark.parametrize("factor", [-1.0, 2.0, math.inf])
+def test_a_scorer_on_another_scale_is_refused_and_named(factor):
     with pytest.raises(UsageError, match="scorer late gave"):
-        virtual(_solve, "mcts:scorer=late", Late(scale), WORLD, 0)
+        virtual(_solve, "mcts:scorer=late", Late(factor), WORLD, 0)
 
 
 @pytest.mark.parametrize("generate", ["sample", "propose"])

@@ -139,6 +139,14 @@ def test_log_probabilities_and_logits_are_weighed_as_probabilities():
     assert unit([]) == []
 
 
+def test_what_a_scorer_says_of_its_scale_is_not_guessed():
+    assert unit([0.2, 0.4], "logit") == [pytest.approx(0.5498, abs=1e-4), pytest.approx(0.5987, abs=1e-4)]
+    assert unit([-1.0, -2.0], "logit") == [pytest.approx(0.2689, abs=1e-4), pytest.approx(0.1192, abs=1e-4)]
+    assert unit([-1.0, 1e-9], "logprob") == [math.exp(-1), 1.0]
+    assert unit([1.0000001, -1e-7, 0.3], "probability") == [1.0, 0.0, 0.3], "what 32 bits round"
+    assert unit([1.2], "probability") == [1.2], "wrong, and left for who can name the scorer"
+
+
 def test_borda_gives_the_paper_s_votes():
     """METHODS 17: N = 4, p = 0.5 gives 2, 1.732, 1.414, 1."""
     ranked = [candidate(a, weight=w) for a, w in (("a", 0.1), ("b", 0.9), ("c", 0.5), ("d", 0.7))]

@@ -36,6 +36,9 @@ R = TypeVar("R")
 Aggregation: TypeAlias = Literal["last", "min", "prod", "mean", "max"]
 """How the value of a solution is made of those of its steps; see `thinking.aggregation`."""
 
+Scale: TypeAlias = Literal["probability", "logprob", "logit"]
+"""What a scorer's values are: in [0, 1]; logarithms of such; or any numbers, of which the logistic function is such."""
+
 Ability = Literal[
     "continue",  # goes on with a partial answer
     "token_ids",  # gives and takes token ids
@@ -200,7 +203,8 @@ class Scorer(Protocol):
 
     `needs` is what the engine must be able to do that writes what is scored, the solver's as a rule, and
     log-probabilities and certainty among it are recorded while it writes. A scorer that asks models itself lists their `roles`, ("judge",), as strategies do: then it is the
-    engines of those roles that must be able.
+    engines of those roles that must be able. One whose values can be brought to the scale of probabilities says what
+    they are as its `scale`; without it they are weighed as `thinking.aggregation.unit` guesses.
     """
 
     @property
@@ -323,11 +327,18 @@ class Run(Protocol):
         ...
 
     async def score(
-        self, paths: Sequence[Prefix], *, by: Scorer | str | None = None, how: Aggregation | None = None
+        self,
+        paths: Sequence[Prefix],
+        *,
+        by: Scorer | str | None = None,
+        how: Aggregation | None = None,
+        unit: bool = False,
     ) -> list[float]:
         """One value per path, in the given order; higher is better.
 
         `how` makes the value of those of the steps, where the scorer has them; else the scorer's own value counts.
+        `unit` brings values, those of steps before they are joined, to the scale of probabilities, where the scorer
+        says what its own `scale` is.
         """
         ...
 

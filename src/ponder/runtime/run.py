@@ -34,6 +34,7 @@ from ponder.runtime.preflight import NO_MEMORY, find_policy, find_scorer, prefli
 from ponder.runtime.tasks import before, side_by_side
 from ponder.runtime.texts import think
 from ponder.thinking.aggregation import aggregate
+from ponder.thinking.aggregation import unit as to_unit
 from ponder.thinking.called import canonical_calls
 
 if TYPE_CHECKING:
@@ -182,21 +183,30 @@ class Run:
         return await side_by_side(jobs, patient=(OutOfBudget,))
 
     async def score(
-        self, paths: Sequence[Prefix], *, by: Scorer | str | None = None, how: Aggregation | None = None
+        self,
+        paths: Sequence[Prefix],
+        *,
+        by: Scorer | str | None = None,
+        how: Aggregation | None = None,
+        unit: bool = False,
     ) -> list[float]:
         scorer = self._scorer(by)
+        scale = getattr(scorer, "scale", None) if unit else None
         place = here().next()
         with at(place):
             scope = Run(self._attempt, Ledger(None, self._ledger), self)
             scores: list[Score] = await scorer.score(self._attempt.problem, paths, scope)
         if len(scores) != len(paths):
             raise BadScore(f"The scorer {scorer.name} gave {len(scores)} scores for {len(paths)} paths.")
-        values = [aggregate(score.steps, how) if how and score.steps else score.value for score in scores]
+        of_paths = [score.steps if how and score.steps else (score.value,) for score in scores]
+        values = [aggregate(to_unit(of, scale) if scale else of, how or "last") for of in of_paths]
         if any(math.isnan(value) for value in values):
             raise BadScore(
                 f"The scorer {scorer.name} gave a score that is not a number; "
                 "perhaps the engine records no log-probabilities."
             )
+        if scale and (wrong := [value for value in values if not 0 <= value <= 1]):
+            raise BadScore(f"The scorer {scorer.name} gives a {scale}, and one came to {wrong[0]:.4g}.")
         unread = sum(score.unread for score in scores)
         places = tuple(p.place for p in paths)
         self._attempt.emit(e.Scored(name(place), scorer.name, places, tuple(values), unread))

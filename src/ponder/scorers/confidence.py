@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Run
+    from ponder.core.protocols import Ability, Run, Scale
 
 
 @scorer
@@ -22,6 +22,7 @@ class MeanLogprob:
     """The mean log-probability of the sampled tokens, in nats, under the model's own distribution."""
 
     name: ClassVar[str] = "mean-logprob"
+    scale: ClassVar[Scale] = "logprob"
     needs: ClassVar[frozenset[Ability]] = frozenset({"logprobs"})
 
     async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:  # noqa: ARG002
@@ -36,6 +37,7 @@ class MeanProbability:
     """
 
     name: ClassVar[str] = "mean-probability"
+    scale: ClassVar[Scale] = "probability"
     needs: ClassVar[frozenset[Ability]] = frozenset({"logprobs"})
 
     async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:  # noqa: ARG002

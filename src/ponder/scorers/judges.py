@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Run
+    from ponder.core.protocols import Ability, Run, Scale
 
 TOP = 20
 VERDICT = 32
@@ -52,6 +52,7 @@ class Judge:
     """
 
     name: ClassVar[str] = "judge"
+    scale: ClassVar[Scale] = "probability"
     aliases: ClassVar[tuple[str, ...]] = ("llm-judge",)
     needs: ClassVar[frozenset[Ability]] = frozenset()
     roles: ClassVar[tuple[str, ...]] = ("judge",)
@@ -154,6 +155,7 @@ class PTrue:
     """
 
     name: ClassVar[str] = "p-true"
+    scale: ClassVar[Scale] = "probability"
     aliases: ClassVar[tuple[str, ...]] = ("ptrue",)
     needs: ClassVar[frozenset[Ability]] = frozenset({"top_logprobs", "continue", "token_ids"})
     roles: ClassVar[tuple[str, ...]] = ("judge",)

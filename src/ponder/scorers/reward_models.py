@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Run
+    from ponder.core.protocols import Ability, Run, Scale
     from ponder.thinking.reward_formats import Format
 
 
@@ -52,6 +52,7 @@ class ProcessReward:
     """
 
     name: ClassVar[str] = "prm"
+    scale: ClassVar[Scale] = "probability"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
     format: Literal["math-shepherd", "rlhflow", "qwen", "skywork"] = "qwen"
@@ -80,6 +81,13 @@ class OutcomeReward:
     model: str = ""
     url: str = ""
     route: Literal["classify", "score"] = "classify"
+
+    @property
+    def scale(self) -> Scale | None:
+        """A class's probability of a server's, its logit here; what a server's /score gives is for its model to say."""
+        if not self.url:
+            return "logit"
+        return "probability" if self.route == "classify" else None
 
     async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:
         solutions = [[path.text] for path in paths]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Run
+    from ponder.core.protocols import Ability, Run, Scale
 
 
 @scorer
@@ -28,6 +28,7 @@ class Arithmetic:
     """
 
     name: ClassVar[str] = "arithmetic"
+    scale: ClassVar[Scale] = "probability"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
     async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:  # noqa: ARG002

@@ -50,7 +50,8 @@ class ABMCTS:
         while len(scores) < self.n and max(scores, default=0) < self.gate:
             node = wider_or_deeper(root, run.rng)
             path = await self.generate(problem, node, run)
-            (score,) = bounded(await run.score([path], by=self.scorer, how="last"), self.scorer)
+            values = await run.score([path], by=self.scorer, how="last", unit=True)
+            (score,) = bounded(values, self.scorer)
             node.add(path, score)
             candidates += await run.read([path])
             scores.append(score)

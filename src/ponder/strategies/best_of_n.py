@@ -48,5 +48,7 @@ class BestOfN:
         )
         candidates = await run.read(paths)
         run.propose(majority(candidates))
-        values = await run.score(paths, by=self.scorer, how=self.aggregation)
+        values = await run.score(
+            paths, by=self.scorer, how=self.aggregation, unit=self.selection == "weighted"
+        )
         return select(candidates, values, self.selection)

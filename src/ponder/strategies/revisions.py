@@ -74,7 +74,7 @@ class Revisions:
         everything = [candidate for attempts in ended for candidate in attempts]
         if self.scorer is None:
             return majority(everything)
-        values = iter(await run.score([c.path for c in everything], by=self.scorer))
+        values = iter(await run.score([c.path for c in everything], by=self.scorer, unit=True))
         scored = [[replace(c, weight=next(values)) for c in attempts] for attempts in ended]
         winners = [within(attempts) for attempts in scored]
         across = select([replace(c, weight=1.0) for c in winners], [c.weight for c in winners], "weighted")

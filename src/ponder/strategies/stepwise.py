@@ -89,8 +89,8 @@ class StepWise:
         return [Leaf(*pair) for pair in zip(paths, await self.values(run, paths), strict=True)]
 
     async def values(self, run: Run, paths: Sequence[Prefix]) -> list[float]:
-        """What each path is worth."""
-        return await run.score(paths, by=self.scorer, how=self.aggregation)
+        """What each path is worth, in [0, 1] where the scorer says its scale."""
+        return await run.score(paths, by=self.scorer, how=self.aggregation, unit=True)
 
     def best(self, leaves: Sequence[Leaf], k: int) -> list[Leaf]:
         """The `k` leaves of highest value, ties to the first; of equal texts only the first counts."""

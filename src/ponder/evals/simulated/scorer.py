@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Ability, Run
+    from ponder.core.protocols import Ability, Run, Scale
     from ponder.evals.simulated.puzzle import Puzzle
 
 _NORMAL: Final = NormalDist()
@@ -48,6 +48,7 @@ class SimulatedScorer:
     """
 
     name: ClassVar[str] = "simulated"
+    scale: ClassVar[Scale] = "probability"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
     auc: float = 0.8

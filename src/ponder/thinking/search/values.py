@@ -36,14 +36,15 @@ def bounded(values: Sequence[float], scorer: str) -> list[float]:
     """The values, of which every one is in [0, 1], as UCT, roll-outs and Thompson sampling ask for.
 
     Raises:
-        UsageError: one is not. What it would be in [0, 1] is for the scorer to say, not for a search to guess.
+        UsageError: one is not, and the scorer does not say on what scale it is (docs/decisions/0012-scales.md).
 
     """
     for value in values:
         if not 0 <= value <= 1:
             raise UsageError(
                 f"This search needs values from 0 to 1, and the scorer {scorer} gave {value:.4g}. "
-                "Name one that gives probabilities, for example scorer=mean-probability."
+                "Name one that gives probabilities, for example scorer=mean-probability; or one of your own says what "
+                "its values are: scale = 'logit'."
             )
     return list(values)
 
