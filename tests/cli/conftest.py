@@ -24,23 +24,29 @@ class Cli:
         self.home = folder / "home"
         # One thread: two of them wait for each other wherever something else runs too.
         own = {"PONDER_HOME": str(self.home), "PONDER_THREADS": "1", "COLUMNS": "100", "TERM": "dumb"}
+        own["PYTHONFAULTHANDLER"] = "1"  # one that hangs is asked where, see `__call__`
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PONDER_")}
         self.env = kept | own
 
     def __call__(self, *words, home=None, stdin="", env=None, **more):
         """Run it to its end."""
         env = self.env | (env or {}) | ({"PONDER_HOME": str(home)} if home else {})
-        return subprocess.run(
+        with subprocess.Popen(
             [COMMAND, *words],
             cwd=self.folder,
             env=env,
-            input=stdin,
             text=True,
-            timeout=100,
+            stdin=subprocess.PIPE,
             stdout=more.get("stdout", subprocess.PIPE),
             stderr=more.get("stderr", subprocess.PIPE),
-            check=False,
-        )
+        ) as process:
+            try:
+                out, err = process.communicate(stdin, timeout=100)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGABRT)  # it says where each of its threads is
+                out, err = process.communicate()
+                pytest.fail(f"ponder {' '.join(words)} did not end within 100 s. It said: {out}\n{err}")
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def start(self, *words, **more):
         """Start it."""

@@ -8,15 +8,18 @@ import anyio
 import pytest
 from support import SCORERS, Keys
 
+from ponder.core.calls import Sampling
 from ponder.core.errors import EngineError, UsageError
 from ponder.core.problem import Problem
 from ponder.engines.layers import Faulty
 from ponder.engines.scripted import Scripted
 from ponder.evals import harness
 from ponder.evals.harness import Evaluation, Plan
+from ponder.evals.pool import Pool
 from ponder.evals.study import finished, item_body, item_of, study
 from ponder.evals.values import Arm, Item
 from ponder.store import RunFile, RunWriter
+from ponder.thinking.prompts import ask
 
 ARMS = (
     Arm("chain-of-thought", "4k"),
@@ -195,6 +198,57 @@ def test_a_plan_that_cannot_run_is_refused_before_the_first_token(tmp_path):
         with writer(tmp_path, plan) as to, pytest.raises(UsageError, match=said):
             anyio.run(evaluated, plan, engine, to)
     assert engine.calls == 0
+
+
+class Brain:
+    """A memory that says one thing, and counts how often it is asked."""
+
+    name = "brain"
+    asked = 0
+
+    async def recall(self, query, k):
+        self.asked += 1
+        return ["Two and two are four."][:k]
+
+
+def test_a_memory_is_asked_by_those_that_recall_and_by_no_other(tmp_path):
+    arms = (Arm("chain-of-thought", "4k"), Arm("coat:K=1,recall=1", "4k"))
+    plan = Plan(items(2), arms)
+    brain = Brain()
+    with pytest.raises(UsageError, match="There is no memory"):
+        harness.check(plan, {"solver": Scripted(script)}, SCORERS)
+    with pytest.raises(UsageError, match="never asks it"):
+        harness.check(Plan(items(2), arms[:1]), {"solver": Scripted(script)}, SCORERS, brain)
+    to = writer(tmp_path, plan)
+    engine = Scripted({"The answer is 4.": 1.0})
+    anyio.run(partial(evaluated, plan, engine, to, memory=brain))
+    to.close()
+    assert brain.asked >= 2
+    with RunFile.open(to.path) as run:
+        assert len(study(run).outcomes) == 4
+
+
+def test_what_is_recorded_of_a_sample_makes_it_no_other_draw():
+    async def main():
+        async with anyio.create_task_group() as tasks:
+            pool = Pool({"solver": Scripted(script)}, tasks, keep=kept)
+            prompt = ask(items(1)[0].problem)
+            texts = []
+            for more in ({}, {"logprobs": 5}, {"certainty": True}):
+                engine = pool.attempt(0, anyio.Event())["solver"]
+                drawn = [await engine.extend(prompt, Sampling(**more)) for _ in range(12)]
+                texts.append([segment.text for segment in drawn])
+                assert all(
+                    (segment.top_logprobs is not None) == bool(more.get("logprobs")) for segment in drawn
+                )
+        return texts
+
+    async def kept(key, nth, segment):
+        pass
+
+    plain, *others = anyio.run(main)
+    assert len(set(plain)) > 1
+    assert others == [plain, plain]
 
 
 def test_an_item_is_the_same_after_it_was_kept():

@@ -61,6 +61,15 @@ Models = Annotated[
         show_default=False,
     ),
 ]
+MemoryOf = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="FOLDER|FILE",
+        help="Texts that the strategy may recall, found by words; embeddings:FOLDER finds them by meaning.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
@@ -120,14 +129,7 @@ def solve(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed draws the same samples.")] = 0,
     kind: Annotated[AnswerKind, typer.Option(help="How answers are read and compared.")] = AnswerKind.auto,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FOLDER|FILE",
-            help="Texts that the strategy may recall, found by words; embeddings:FOLDER finds them by meaning.",
-            show_default=False,
-        ),
-    ] = None,
+    memory: MemoryOf = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no receipt.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch the model without asking.")] = False,
@@ -298,6 +300,7 @@ def eval_(
         int, typer.Option("--seeds", "--epochs", metavar="N", min=1, help="Times that each is attempted.")
     ] = 1,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the problems that are made up.")] = 0,
+    memory: MemoryOf = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what was measured before.")] = False,
     replay: Annotated[
         str | None,
@@ -330,6 +333,7 @@ def eval_(
     from ponder.core.errors import UsageError
     from ponder.evals.harness import Plan
     from ponder.evals.values import Arm
+    from ponder.runtime.preflight import check_memory
     from ponder.strategies import parse
 
     settings = _settings()
@@ -340,6 +344,8 @@ def eval_(
         for b in budget or [settings.budget]
     )
     strategies = [parse(arm.strategy) for arm in arms]
+    check_memory(memory, *strategies)
+    remembered = None if memory is None else config.memory(memory)
     opened: AbstractContextManager[Mapping[str, Engine]]
     given = None
     if replay is None:
@@ -359,7 +365,14 @@ def eval_(
         plan = Plan(items, arms, its_seeds)
     with opened as engines:
         path, code = evaluating.evaluate(
-            plan, engines, settings, named=named, afresh=fresh or replay is not None, quiet=quiet, given=given
+            plan,
+            engines,
+            settings,
+            named=named,
+            afresh=fresh or replay is not None,
+            quiet=quiet,
+            given=given,
+            memory=remembered,
         )
     measured = evaluating.measured(settings, path.stem)
     out().print(evaluating.table(measured))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 import signal
 import sys
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ponder.core.prefix import Segment
-    from ponder.core.protocols import Engine, Strategy
+    from ponder.core.protocols import Engine, Memory, Strategy
     from ponder.evals.harness import Tally
     from ponder.evals.values import Item, Outcome, Study
 
@@ -85,6 +84,7 @@ def evaluate(
     afresh: bool,
     quiet: bool,
     given: Mapping[tuple[str, int], Segment] | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Path, int]:
     """Make the attempts that are not made yet; the run file, and the exit code. `given` are samples to begin with.
 
@@ -98,7 +98,8 @@ def evaluate(
     for told_of in misfits(strategies, engines, policies):
         say(told_of)
     known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
-    about = _about(plan, engines, named, {name: policies.text(name) for name in _followed(strategies)})
+    followed = {name: policies.text(name) for name in _followed(strategies)}
+    about = _about(plan, engines, named, followed, memory)
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
         with RunFile.open(path) as before:
@@ -113,7 +114,7 @@ def evaluate(
     writer: RunWriter | None = None
     try:
         if path is None:
-            check(plan, engines, config.scorers())  # nothing is laid out before
+            check(plan, engines, config.scorers(), memory)  # nothing is laid out before
             writer = RunWriter.create(
                 settings.runs, command=sys.argv[1:], versions=config.versions(), meta={"evaluation": about}
             )
@@ -132,6 +133,7 @@ def evaluate(
             policies=policies,
             known=known,
             finished=done,
+            memory=memory,
             tell=None if quiet else board.tell,
         )
         with board:
@@ -180,7 +182,11 @@ async def _interruptible(evaluation: Evaluation, graders: Graders, equality: Equ
 
 
 def _about(
-    plan: Plan, engines: Mapping[str, Engine], named: Sequence[str], policies: Mapping[str, str]
+    plan: Plan,
+    engines: Mapping[str, Engine],
+    named: Sequence[str],
+    policies: Mapping[str, str],
+    memory: Memory | None,
 ) -> dict[str, Any]:
     """What makes two commands the same evaluation, and its name."""
     models = told(engines)
@@ -191,10 +197,15 @@ def _about(
         "arms": [[arm.strategy, arm.budget] for arm in plan.arms],
         "seeds": list(plan.seeds),
         **({"policies": dict(policies)} if policies else {}),
+        **({"memory": [memory.name, _digest(getattr(memory, "texts", ()))]} if memory else {}),
     }
     items = {item.problem.id: item_body(item) for item in plan.items}
-    whole = json.dumps([about, items], sort_keys=True, default=str)
-    return about | able | {"fingerprint": hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()}
+    return about | able | {"fingerprint": _digest([about, items])}
+
+
+def _digest(whole: Any) -> str:
+    text = json.dumps(whole, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def _followed(strategies: Sequence[Strategy]) -> list[str]:
@@ -216,7 +227,7 @@ def _begun(runs: Path, fingerprint: str) -> Path | None:
 
 
 def _command() -> str:
-    return shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]])  # noqa: PTH119 - a word, not a path
+    return shlex.join(["ponder", *sys.argv[1:]])
 
 
 # -- what a person sees --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import anyio
 from ponder.core.calls import Budget, Usage
 from ponder.core.errors import AllFailed, EngineError, UsageError
 from ponder.evals.pool import Pool
-from ponder.runtime.preflight import check_memory, check_roles, preflight, roles
+from ponder.runtime.preflight import check_memory, check_roles, preflight, recalls, roles
 from ponder.runtime.solve import solve
 from ponder.strategies import parse
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ponder.core.policy import Policy
     from ponder.core.prefix import Segment
-    from ponder.core.protocols import Engine, KeysOf, Result, Scorer
+    from ponder.core.protocols import Engine, KeysOf, Memory, Result, Scorer
     from ponder.evals.pool import Drawn
     from ponder.evals.values import Arm, Item
     from ponder.store import RunWriter
@@ -87,7 +87,9 @@ class Tally:
     right: dict[str, list[bool]] = field(default_factory=dict)  # by item
 
 
-def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer]) -> None:
+def check(
+    plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Scorer], memory: Memory | None = None
+) -> None:
     """See that every arm can run on the engines, before the first token.
 
     Raises:
@@ -98,10 +100,12 @@ def check(plan: Plan, engines: Mapping[str, Engine], scorers: Mapping[str, Score
         raise UsageError(
             "There is nothing to evaluate: no problems or no strategies. Name a task that has some."
         )
-    check_roles(engines, [parse(arm.strategy) for arm in plan.arms], scorers)
+    strategies = [parse(arm.strategy) for arm in plan.arms]
+    check_roles(engines, strategies, scorers)
+    check_memory(memory, *strategies)
+    for strategy in strategies:
+        preflight(strategy, engines, scorers)
     for arm in plan.arms:
-        check_memory(None, parse(arm.strategy))
-        preflight(parse(arm.strategy), engines, scorers)
         Budget.parse(arm.budget)
 
 
@@ -119,6 +123,7 @@ class Evaluation:
         known: samples kept by an earlier part of this run.
         finished: names of the jobs (`Job.name`) that are done already.
         at_once: calls in flight that are aimed at.
+        memory: what the strategies recall from.
         tell: called with the tally after each attempt.
 
     """
@@ -136,6 +141,7 @@ class Evaluation:
         known: Mapping[tuple[str, int], Segment] | None = None,
         finished: frozenset[tuple[str, str, str, int]] = frozenset(),
         at_once: int | None = None,
+        memory: Memory | None = None,
         tell: Callable[[Tally], None] | None = None,
     ) -> None:
         self.tally = Tally(len(plan), done=sum(job.name in finished for job in plan.jobs()))
@@ -146,6 +152,7 @@ class Evaluation:
         self._equality = equality
         self._scorers = scorers or {}
         self._policies = policies or {}
+        self._memory = memory
         self._known = known
         self._finished = finished
         self._at_once: int = at_once or sum(
@@ -171,7 +178,7 @@ class Evaluation:
             EngineError: the model broke so often in a row that it is taken to be dead; all else is kept.
 
         """
-        check(self._plan, self._engines, self._scorers)
+        check(self._plan, self._engines, self._scorers, self._memory)
         async with anyio.create_task_group() as generating:
             pool = Pool(self._engines, generating, keep=self._keep, known=self._known)
             async with anyio.create_task_group() as attempts:
@@ -216,6 +223,7 @@ class Evaluation:
                 policies=self._policies,
                 budget=Budget.parse(job.arm.budget),
                 seed=job.seed,
+                memory=self._memory if recalls(strategy) else None,
                 watchers=[recording],
                 trace=self._writer.id,
             )

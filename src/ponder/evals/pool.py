@@ -145,18 +145,25 @@ class Drawn(Layer):
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
     ) -> Segment:
+        can = self.capabilities.can
         how = replace(sampling, seed=None)
-        if how.logprobs is None and "logprobs" in self.capabilities.can:
+        if how.logprobs is None and "logprobs" in can:
             how = replace(how, logprobs=0)  # so that arms which score samples draw the same ones
         greedy = how.temperature == 0
-        key = key_of(*self._of, None if greedy else self._seed, prefix, how)
+
+        def named(sampling: Sampling) -> str:
+            return key_of(*self._of, None if greedy else self._seed, prefix, sampling)
+
+        key = named(how)
         nth = 0 if greedy else self._asked[key]
         self._asked[key] += 1
         self._began.set()
-        if "seed" in self.capabilities.can:
-            how = replace(how, seed=_seed(key, nth))
+        if "seed" in can:
+            # What else is recorded makes it another sample to keep, but must not make it another draw.
+            plain = replace(how, logprobs=0 if "logprobs" in can else None, certainty=False)
+            how = replace(how, seed=_seed(named(plain), nth))
         segment = await self._pool.draw(self.engine, key, nth, prefix, how)
-        return shown(segment, watch if "streams" in self.capabilities.can else None)
+        return shown(segment, watch if "streams" in can else None)
 
 
 def _seed(*what: Any) -> int:

@@ -152,26 +152,28 @@ def roles(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[str] |
     return frozenset(found)
 
 
-def check_memory(memory: Memory | str | Path | None, strategy: Strategy) -> None:
-    """See that there is a memory where the strategy, or one inside it, recalls, and none where nobody does.
+def check_memory(memory: Memory | str | Path | None, *strategies: Strategy) -> None:
+    """See that there is a memory where a strategy, or one inside it, recalls, and none where nobody does.
 
     Raises:
         Unsupported: it recalls, and there is none.
         UsageError: there is one, and nobody recalls.
 
     """
-    if memory is None and _recalls(strategy):
-        raise Unsupported(f"{strategy} recalls from a memory. {NO_MEMORY}")
-    if memory is not None and not _recalls(strategy):
+    asking = [strategy for strategy in strategies if recalls(strategy)]
+    if memory is None and asking:
+        raise Unsupported(f"{asking[0]} recalls from a memory. {NO_MEMORY}")
+    if memory is not None and not asking:
         raise UsageError(
-            f"A memory was given, and {strategy} never asks it. Use a strategy that recalls, for example "
-            "coat:recall=3, or leave the memory out."
+            f"A memory was given, and {' and '.join(map(str, strategies))} never asks it. Use a strategy that recalls, "
+            "for example coat:recall=3, or leave the memory out."
         )
 
 
-def _recalls(strategy: Strategy) -> bool:
+def recalls(strategy: Strategy) -> bool:
+    """Whether the strategy, or one inside it, asks a memory."""
     nested = (value for value in _values(strategy) if hasattr(value, "solve"))
-    return bool(getattr(strategy, "recalls", False)) or any(map(_recalls, nested))
+    return bool(getattr(strategy, "recalls", False)) or any(map(recalls, nested))
 
 
 def check_roles(given: Iterable[str], strategies: Sequence[Strategy], scorers: Mapping[str, Scorer]) -> None:
