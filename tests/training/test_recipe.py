@@ -43,7 +43,6 @@ def test_labels_are_the_ids_of_what_is_learnt_and_fill_up_to_one_length():
         assert [w for _, w in ends] == [words.eos_token_id] + [IGNORED] * (len(ends) - 1)
 
 
-@pytest.mark.filterwarnings("ignore:`past_key_values`:FutureWarning")  # the engine's, since transformers 5.24
 def test_it_learns_and_an_engine_opens_what_it_saves(tmp_path):
     torch = pytest.importorskip("torch")
     pytest.importorskip("transformers")
@@ -77,7 +76,6 @@ def test_it_learns_and_an_engine_opens_what_it_saves(tmp_path):
     engine.close()
 
 
-@pytest.mark.filterwarnings("ignore:`past_key_values`:FutureWarning")
 def test_a_special_marker_is_text_where_a_sample_stops_at_it():
     pytest.importorskip("torch")
     pytest.importorskip("transformers")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -199,9 +198,8 @@ class InProcess:
         return states
 
     def _hidden(self, ids: Any, mask: Any, cache: Any) -> Any:
-        """The last hidden states; the cache grows by the tokens. The library has changed what it calls a cache."""
-        named = {"cache" if "cache" in signature(self._base.forward).parameters else "past_key_values": cache}
-        return self._base(input_ids=ids, attention_mask=mask, use_cache=True, **named).last_hidden_state
+        """The last hidden states; the cache grows by the tokens."""
+        return self._base(input_ids=ids, attention_mask=mask, cache=cache, use_cache=True).last_hidden_state
 
     def _keep(self, known: _Known) -> None:
         self._known[known.ids] = known

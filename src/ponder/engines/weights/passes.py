@@ -170,7 +170,7 @@ class Passes:
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=joined.cache,
+            cache=joined.cache,
             use_cache=True,
             **keep,
         )
