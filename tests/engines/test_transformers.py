@@ -118,9 +118,7 @@ def reads(engine, monkeypatch):
     def counted(*, input_ids, cache=None, attention_mask, **more):
         held = cache.get_seq_length() if cache.layers else 0
         seen.append(int(attention_mask[:, held:].sum()))
-        return forward(
-            input_ids=input_ids, cache=cache, attention_mask=attention_mask, **more
-        )
+        return forward(input_ids=input_ids, cache=cache, attention_mask=attention_mask, **more)
 
     monkeypatch.setattr(engine._passes._model, "forward", counted)
     return seen
