@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE))
 
 from proofs import ROWS, Figure, Row, Tier  # noqa: E402
 
-for measuring in ("disks", "grading", "kills", "money", "servers", "writers"):
+for measuring in ("disks", "gateway", "grading", "kills", "money", "servers", "writers"):
     importlib.import_module(f"proofs.{measuring}")  # it enters its rows
 
 DOCS = HERE.parent / "docs"

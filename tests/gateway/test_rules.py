@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from gateways import TABLES, gateway, opened_keys
+from gateways import TABLES, asked, gateway, opened_keys
 from support import virtual
 
 from ponder import UsageError
@@ -178,48 +178,6 @@ def test_a_bad_configuration_is_refused_whole(tables, says):
 
 
 # -- streams ----------------------------------------------------------------------------------------------------------
-
-
-async def asked(it, body, *, leave_after=None, headers=(), path="/v1/chat/completions", method="POST"):
-    """One request without a server: (status, headers, [(time, bytes)])."""
-    sent, told = [], {}
-    raw = json.dumps(body).encode() if body is not None else b""
-    left = anyio.Event()
-    given = [True]
-
-    async def receive():
-        if given:
-            given.clear()
-            return {"type": "http.request", "body": raw, "more_body": False}
-        await left.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message):
-        if message["type"] == "http.response.start":
-            told.update(status=message["status"], headers=dict(message["headers"]))
-        else:
-            sent.append((anyio.current_time(), message["body"]))
-
-    pairs = [(b"host", b"localhost"), (b"content-type", b"application/json"), *headers]
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "headers": pairs,
-        "query_string": b"",
-        "root_path": "",
-    }
-    async with anyio.create_task_group() as group:
-        if leave_after is not None:
-
-            async def leave():
-                await anyio.sleep(leave_after)
-                left.set()
-
-            group.start_soon(leave)
-        await it(scope, receive, send)
-        group.cancel_scope.cancel()
-    return told.get("status"), told.get("headers"), sent
 
 
 def test_a_silent_stream_pings_every_15_seconds():

@@ -34,8 +34,8 @@ class Row:
     measure: Callable[[Path, Tier], Figure]
 
     @property
-    def order(self) -> int:
-        return int(self.id[1:])
+    def order(self) -> float:
+        return float(self.id[1:])
 
 
 ROWS: dict[str, Row] = {}

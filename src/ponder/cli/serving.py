@@ -61,7 +61,9 @@ def serve(
         say(f"Serving {', '.join(served)} at {where}. {who} Ctrl-C ends it.")
 
     try:
-        running.serve(served, options, None if insecure else keys, roles, listening, ready)
+        running.serve(
+            served, options, None if insecure else keys, roles, config.policies(settings), listening, ready
+        )
     finally:
         for one in {id(s.engine): s.engine for s in served.values()}.values():
             config.close(one)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ponder.core import events as e
     from ponder.core.calls import Usage
+    from ponder.core.policy import Policy
     from ponder.core.prefix import Prefix
     from ponder.core.protocols import Engine, KeysOf, Result, Scorer, Strategy
     from ponder.gateway.asked import Asked
@@ -41,6 +42,7 @@ class World:
     equality: KeysOf
     scorers: Mapping[str, Scorer]
     roles: Mapping[str, Engine] = field(default_factory=dict)
+    policies: Mapping[str, Policy] = field(default_factory=dict)
     usage_mode: UsageMode = "openai"
 
 
@@ -154,6 +156,7 @@ class Answering:
             self.engines,
             equality=self.world.equality,
             scorers=self.world.scorers,
+            policies=self.world.policies,
             budget=self.chosen.budget,
             seed=secrets.randbits(31) if seed is None else seed,
             watchers=[self._saw],

@@ -4,6 +4,7 @@ suffix, the effort, the key's own strategy and the server's. What is written in 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,10 @@ HEADERS: Final = {
     "x-ponder-deadline-s": "deadline_s",
 }
 """For clients that cannot add fields to a body."""
+
+
+_REACHES: Final = re.compile(r"[/\\~]|\b(prm|orm)\b|\b(model|url|policy)\b")
+"""What would reach for files, servers or weights."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,12 @@ def choose(
         strategy = _with_max_tokens(strategy, preset, asked)
     except UsageError as error:
         raise Refusal("invalid_ponder_param", str(error), param) from None
+    if by in ("body", "header", "model") and _REACHES.search(_said_here(name if not listed else "", asked)):
+        raise Refusal(
+            "permission_denied",
+            "A request cannot name a file, an address, a reward model or a policy. A preset of the server can.",
+            param,
+        )
     if key and key.presets and (not listed or name not in key.presets or asked.ponder.get("params")):
         raise Refusal(
             "permission_denied",
@@ -94,6 +105,11 @@ def choose(
             )
     budget = _budget(asked, said, preset, options)
     return Chosen(model, strategy, name if listed and name != NONE else None, budget, by)
+
+
+def _said_here(name: str, asked: Asked) -> str:
+    """All that a request itself says of its strategy."""
+    return f"{name} {asked.ponder.get('params') or ''}"
 
 
 def _model(said: str, models: Collection[str]) -> tuple[str, str | None]:

@@ -47,9 +47,11 @@ def loopback(host: str) -> bool:
 
 def _name(host: str) -> str | None:
     try:
-        return urlsplit(f"//{host}").hostname
+        read = urlsplit(f"//{host}")
+        read.port  # noqa: B018 - raises where it is no number
     except ValueError:
         return None
+    return None if "@" in host else read.hostname
 
 
 def _local(name: str) -> bool:

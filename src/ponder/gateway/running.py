@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping
 
+    from ponder.core.policy import Policy
     from ponder.core.protocols import Engine
     from ponder.gateway.keys import Keys
     from ponder.gateway.options import Options
@@ -50,16 +51,18 @@ def serve(
     options: Options,
     keys: Keys | None,
     roles: Mapping[str, Engine],
+    policies: Mapping[str, Policy],
     listening: socket.socket,
     ready: Callable[[], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; then answer those who are there, for `options.drain` seconds at most."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
     async def main() -> None:
         equality = Equality()
         try:
-            world = World(equality, config.scorers(), roles, options.usage_mode)
+            world = World(equality, config.scorers(), roles, policies, options.usage_mode)
             await running(Gateway(served, options, keys, world), listening, ready)
         finally:
             with anyio.CancelScope(shield=True):

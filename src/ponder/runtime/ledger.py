@@ -163,8 +163,8 @@ class Ledger:
             await waiter.ready.wait()
         except BaseException:
             with self._root.lock:
-                if waiter in self._root.waiting:
-                    self._root.waiting.remove(waiter)
+                # Not what is equal: runs that share a ledger have the same places.
+                self._root.waiting[:] = [other for other in self._root.waiting if other is not waiter]
             if isinstance(waiter.outcome, Lease):  # granted while being cancelled: give it back unused
                 self.settle(waiter.outcome, Usage())
             raise
