@@ -91,6 +91,13 @@ def test_a_budget_below_the_probe_gives_what_it_pays_for(budget):
     assert result.answer in ("42", "41")
 
 
+def test_where_the_policy_says_so_there_is_no_probe():
+    found = policy(Rule(0, 0.0, "direct", alone=True), Rule(500, 0.0, HARD))
+    assert solved("auto", torn, found, "499")[2].calls == 1
+    assert solved("auto", torn, found)[2].calls in (4, 10)
+    assert solved("auto:then=(direct)", torn, found, "499")[2].calls in (4, 5)
+
+
 def test_then_takes_the_place_of_the_policy():
     assert (
         str(parse("auto:then=(best-of-n:n=8,scorer=arithmetic)"))

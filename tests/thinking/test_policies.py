@@ -12,7 +12,7 @@ from ponder.thinking.policies import read, written
 RULES = (
     Rule(500, 0.0, "self-consistency:n=4", 120, (0.9, 0.84, 0.94), 210.5),
     Rule(500, 0.25, "best-of-n:n=8,scorer=(judge:mode=pairwise,samples=3)", 80, (0.5, 0.4, 0.6), 480.0),
-    Rule(2000, 0.0, "chain-of-thought"),
+    Rule(2000, 0.0, "chain-of-thought", alone=True),
 )
 WHOLE = Policy(
     "mine",
@@ -71,6 +71,8 @@ def test_what_is_written_is_read_again():
         ("[0.5, 0.4, 0.6]", "[0.5, 0.6, 0.4]", 16, "interval"),
         ("[0.5, 0.4, 0.6]", "[0.5, true, 9]", 16, "interval"),
         ("budget = 500\nabove = 0.5", "budget = true\nabove = 0.5", 13, "whole number"),
+        ("right = [0.5, 0.4, 0.6]", "alone = true", 16, "the only one of its budget"),
+        ("right = [0.5, 0.4, 0.6]", "alone = 1", 16, "true or false"),
         ("[[rule]]", "[[ruel]]", 7, "Did you mean rule"),
     ],
 )

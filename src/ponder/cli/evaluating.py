@@ -48,6 +48,8 @@ EVERY = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
+STOPPED = 130
+"""The exit code of what was stopped before its end."""
 MANY = 50
 """Problems of each task if nothing is said."""
 
@@ -143,7 +145,7 @@ def evaluate(
             writer.close()
     if ended:
         say(f"Stopped after {evaluation.tally.done:,} of {len(plan):,} attempts. Go on: {_command()}")
-        return writer.path, 130
+        return writer.path, STOPPED
     return writer.path, 5 if evaluation.tally.failed else 0
 
 

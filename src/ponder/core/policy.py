@@ -23,6 +23,8 @@ class Rule:
         problems: that it was learnt on.
         right: the share of them that it got right, and the ends of its interval.
         tokens: completion tokens a question, the probe's among them.
+        alone: within this budget the probe does not pay: the strategy begins at once, with all of it, whatever the
+            difficulty.
 
     """
 
@@ -32,6 +34,7 @@ class Rule:
     problems: int = 0
     right: tuple[float, float, float] | None = None
     tokens: float = 0.0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

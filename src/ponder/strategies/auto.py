@@ -27,7 +27,8 @@ class Auto:
     theta*(N) = argmax over theta of P(right | theta, N, q), with the difficulty of q estimated from `probe` chains of
     thought, which the papers do not count and we do. Where all of them agree, that is the answer. Where not, what is
     left of the budget goes to the strategy named, which begins with the chains that are there, if it draws such.
-    Before them may come `direct` answers, without any reasoning, which end it where two or more all agree.
+    Where the policy says that for this budget no probe pays, its strategy has the whole budget at once.
+    Before the chains may come `direct` answers, without any reasoning, which end it where two or more all agree.
 
     `policy` is a name, or a file that `ponder calibrate` wrote. `probe` and `direct` are its own unless they are said.
     `scorer` is the one that it was learnt with: its value of the chains is a sign of difficulty. `then` is a strategy
@@ -52,6 +53,9 @@ class Auto:
     async def solve(self, problem: Problem, run: Run) -> Choice:
         policy = run.policy(self.policy, self.scorer)
         budget = run.budget.left.tokens
+        first = policy.rule(0.0, budget)
+        if first.alone and not self.then:
+            return await run.delegate(parse(first.strategy))
         quick: list[Candidate] = []
         if n := policy.direct if self.direct is None else self.direct:
             quick = await run.read(await self.answers(problem, run, n))

@@ -32,6 +32,7 @@ _RULE: Final[Mapping[str, type]] = {
     "problems": int,
     "right": list,
     "tokens": float,
+    "alone": bool,
 }
 _WORDS: Final[Mapping[type, str]] = {
     str: "text in quotes",
@@ -136,6 +137,12 @@ def read(text: str, name: str, where: str, check: Callable[[str], object] = str)
             raise reader.wrong(
                 f"the budget {rule.budget} has no rule with above = 0, for easy problems.", "budget", i
             )
+        if rule.alone and len(same) > 1:
+            raise reader.wrong(
+                f"a rule that is alone is the only one of its budget, and {rule.budget} has {len(same)}.",
+                "alone",
+                i,
+            )
         if sum(other.above == rule.above for other in same) > 1:
             raise reader.wrong(
                 f"the budget {rule.budget} has two rules above {rule.above}.",
@@ -171,6 +178,8 @@ def written(policy: Policy, about: str = "") -> str:
     for rule in policy.rules:
         lines += ["", "[[rule]]", f"budget = {rule.budget}", f"above = {rule.above:.4f}"]
         lines += [f"strategy = {_quoted(rule.strategy)}"]
+        if rule.alone:
+            lines += ["alone = true"]
         if rule.problems:
             lines += [f"problems = {rule.problems}"]
         if rule.right:

@@ -1,0 +1,304 @@
+"""`ponder calibrate`: an evaluation, the policy that it teaches, and what that is worth."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from rich.table import Table
+
+from ponder.cli import evaluating
+from ponder.cli.terminal import one_line
+from ponder.core.calls import Budget
+from ponder.core.errors import StoreError, UsageError
+from ponder.core.policy import Policy
+from ponder.evals.calibration import LEAST, figures, learn, levels, more
+from ponder.evals.harness import Plan
+from ponder.evals.policies import ENDING
+from ponder.evals.values import Arm
+from ponder.runtime.equality import Equality
+from ponder.strategies import parse
+from ponder.thinking.policies import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ponder.config import Settings
+    from ponder.core.protocols import Engine
+    from ponder.evals.calibration import Bins, Figures
+    from ponder.evals.stats import Estimate
+    from ponder.evals.values import Item
+    from ponder.store import RunFile
+
+BUDGETS = ("500", "1k", "2k", "4k", "8k")
+WIDE = 64
+"""Samples of the vote that all else is compared with: more than most budgets pay for."""
+VOTE = f"self-consistency:n={WIDE}"
+
+
+def strategies(scorer: str | None) -> tuple[str, ...]:
+    """What is tried if nothing is said: ways to spend more after the probe, and others to ask once."""
+    plain = (VOTE, f"adaptive-consistency:n={WIDE}", "chain-of-thought", "zero-shot-cot", "chain-of-draft")
+    if scorer is None:
+        return plain
+    by = f"scorer=({scorer})"
+    return (*plain, f"best-of-n:n={WIDE},{by},selection=weighted", f"beam-search:n=8,{by}")
+
+
+class Calibration:
+    """What is to be measured, and the names of it.
+
+    Args:
+        items: problems.
+        budgets: for each question.
+        tried: strategies.
+        probe: chains that `auto` begins with.
+        scorer: of the policy.
+
+    Raises:
+        UsageError: a budget does not limit tokens, or there are too few problems.
+
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        budgets: Sequence[str],
+        tried: Sequence[str],
+        probe: int,
+        scorer: str | None,
+    ) -> None:
+        limits = {Budget.parse(budget).tokens: str(Budget.parse(budget)) for budget in budgets}
+        if None in limits:
+            raise UsageError(
+                "A policy is learnt for budgets of completion tokens, for example -b 500 -b 1k -b 2k."
+            )
+        if len(items) < 2 * LEAST:
+            raise UsageError(
+                f"{len(items)} problems are too few to learn a policy from and to judge it; give {2 * LEAST} or more."
+            )
+        self.items = tuple(items)
+        self.budgets = [
+            limits[tokens] for tokens in sorted(tokens for tokens in limits if tokens is not None)
+        ]
+        self.probe = probe
+        self.scorer = scorer
+        self.vote = str(parse(VOTE))
+        stop = str(parse(f"self-consistency:n={probe}"))
+        self._then = list(dict.fromkeys([stop, self.vote, *(str(parse(text)) for text in tried)]))
+        self.alone = [str(parse("direct")), *self._then[1:]]
+
+    def follow(self, direct: int) -> dict[str, str]:
+        """Strategy -> the arm in which it follows the probe; the first is the probe's own vote."""
+        by = f",scorer=({self.scorer})" if self.scorer else ""
+        first = f"probe={self.probe},direct={direct}{by}"
+        return {then: str(parse(f"auto:{first},then=({then})")) for then in self._then}
+
+    def opening(self) -> Plan:
+        """Whether direct answers that agree may end it: with and without them, before the widest vote."""
+        arms = tuple(Arm(self.follow(direct)[self.vote], self.budgets[-1]) for direct in (0, DIRECT))
+        return Plan(self.items, arms)
+
+    def plan(self, direct: int) -> Plan:
+        """Every strategy after the probe and by itself, within every budget."""
+        names = [*self.follow(direct).values(), *self.alone]
+        return Plan(self.items, tuple(Arm(name, budget) for budget in self.budgets for name in names))
+
+
+DIRECT = 3
+"""Direct answers that have to agree."""
+
+
+def calibrate(
+    asked: Calibration,
+    engines: Mapping[str, Engine],
+    settings: Settings,
+    *,
+    named: Sequence[str],
+    bins: Bins,
+    quiet: bool,
+    name: str,
+) -> tuple[Policy | None, list[Figures], int]:
+    """Measure, learn and judge; the policy is None, and the exit code not 0, where it was stopped before the end.
+
+    Raises:
+        UsageError: too few problems could be graded.
+
+    """
+    opening = asked.opening()
+    path, code = evaluating.evaluate(opening, engines, settings, named=named, afresh=False, quiet=quiet)
+    if code == evaluating.STOPPED:
+        return None, [], code
+    with evaluating.opened(settings, path.stem) as run:
+        agreed, drawn = _agreed(run, asked), run.samples()
+        direct = DIRECT if _pays(run, opening, agreed) else 0
+    path, code = evaluating.evaluate(
+        asked.plan(direct), engines, settings, named=named, afresh=False, quiet=quiet, given=drawn
+    )
+    if code == evaluating.STOPPED:
+        return None, [], code
+    with evaluating.opened(settings, path.stem) as run:
+        agreed = _agreed(run, asked)
+        found = levels(run, asked.budgets, asked.follow(direct), asked.alone, agreed)
+    judged = figures(found, bins, asked.vote)
+    learnt = learn(found, bins)
+    model = engines["solver"].capabilities.name
+    policy = Policy(
+        name,
+        learnt.rules,
+        model,
+        asked.scorer,
+        asked.probe,
+        direct,
+        learnt.weights,
+        "agreement" if agreed else "gold",
+        model.startswith("simulated"),
+        tuple(named),
+    )
+    return policy, judged, code
+
+
+def _pays(run: RunFile, opening: Plan, agreed: Mapping[tuple[str, str | None], bool] | None) -> bool:
+    """Whether direct answers cost fewer tokens and lose no more problems than they win."""
+    grades = run.grades()
+    right: list[dict[str, bool]] = [{}, {}]
+    tokens = [0, 0]
+    for row in run.attempts():
+        if row.usage is None or "" not in (graded := grades.get(row.id, {})):
+            continue
+        arm = [arm.strategy for arm in opening.arms].index(row.strategy)
+        right[arm][row.problem] = bool(agreed.get((row.problem, row.answer)) if agreed else graded[""])
+        tokens[arm] += row.usage.completion
+    both = right[0].keys() & right[1].keys()
+    won = sum(right[1][item] - right[0][item] for item in both)
+    return bool(both) and won >= 0 and tokens[1] < tokens[0]
+
+
+def _agreed(run: RunFile, asked: Calibration) -> dict[tuple[str, str | None], bool] | None:
+    """Where no right answers are known: whether each answer is that of the widest vote; None where they are."""
+    if any(item.gold is not None for item in asked.items):
+        return None
+    rows = [row for row in run.attempts() if row.status == "finished" and row.stop != "failed"]
+    widest = {asked.vote, asked.follow(0)[asked.vote]}
+    kinds = {item.problem.id: item.problem.kind for item in asked.items}
+    votes = {
+        row.problem: row.answer
+        for row in sorted(rows, key=lambda row: Budget.parse(row.budget).tokens or 0)
+        if row.strategy in widest and row.answer is not None
+    }
+
+    async def compared() -> dict[tuple[str, str | None], bool]:
+        equality = Equality()
+        found: dict[tuple[str, str | None], bool] = {}
+        try:
+            for item, vote in votes.items():
+                answers = dict.fromkeys(row.answer for row in rows if row.problem == item)
+                told = [a for a in answers if a is not None]
+                keys = dict(zip(told, await equality.keys(told, kinds[item]), strict=True))
+                found |= {(item, a): a is not None and keys[a] == keys[vote] for a in answers}
+        finally:
+            await equality.aclose()
+        return found
+
+    return anyio.run(compared)
+
+
+def save(policy: Policy, to: str, judged: Sequence[Figures], settings: Settings) -> Path:
+    """Write the policy into its file and return that.
+
+    Raises:
+        StoreError: it cannot be written.
+
+    """
+    path = Path(to).expanduser() if to.endswith(ENDING) else settings.policies / (to + ENDING)
+    lines = [
+        f"Learnt by: ponder {shlex.join(sys.argv[1:])}",
+        "Rules may be changed by hand. What each is worth where it holds stands beside it: problems, the share that",
+        "was right with its 95 % interval, tokens a question. Judged on problems that did not teach it, all in all:",
+        *(
+            f"  {one.budget} tokens: right {_share(one.auto.right)}, {one.auto.tokens:.0f} spent"
+            for one in judged
+        ),
+    ]
+    if policy.simulated:
+        lines.append("SIMULATED: learnt on a simulated model; it says nothing about any real one.")
+    if policy.graded == "agreement":
+        lines.append("BY AGREEMENT: no right answers were known; right is what a wide vote says.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(written(policy, "\n".join(lines)), "utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"The policy {path} cannot be written: {error.strerror}. Name another: -o FILE"
+        ) from None
+    return path
+
+
+def named_after(model: str) -> str:
+    """The name of a policy if none is said."""
+    return re.sub(r"[^\w.-]+", "-", model).strip("-.").removesuffix(ENDING) or "policy"
+
+
+def _share(about: Estimate) -> str:
+    return f"{about.value:.3f} ({about.interval.low:.3f} to {about.interval.high:.3f})"
+
+
+def table(judged: Sequence[Figures]) -> Table:
+    """What to use within each budget, and what to expect of it."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("budget", "use", "expect", "tokens", "best single", "right", "vote", "oracle"):
+        words = name in ("use", "best single")
+        drawn.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=not words)
+    for one in judged:
+        use = one.use
+        drawn.add_row(
+            f"{one.budget:,}",
+            one_line(use.name),
+            _share(use.right),
+            f"{use.tokens:,.0f}",
+            one_line(one.single.name),
+            f"{one.single.right.value:.3f}",
+            f"{one.majority.right.value:.3f}",
+            f"{one.oracle:.3f}",
+        )
+    return drawn
+
+
+def sentences(judged: Sequence[Figures], policy: Policy, items: Sequence[Item]) -> list[str]:
+    """What the table does not say."""
+    told = []
+    if policy.simulated:
+        told.append("These figures are simulated.")
+    if policy.graded == "agreement":
+        told.append(
+            f"No right answers are known: right is what a vote of {WIDE} says. This is consistency, not accuracy."
+        )
+    elif any(item.gold is None for item in items):
+        told.append("Problems without a right answer were left out.")
+    told += [
+        f"At {one.budget:,} tokens nothing beats the majority vote beyond chance, on {one.problems} problems."
+        for one in judged
+        if not one.beat and one.gain.difference.interval.low <= 0
+    ]
+    told.append(_enough(judged))
+    told.append(
+        "best single, right: one strategy whatever the difficulty. vote: the majority of as many samples as are paid for."
+    )
+    told.append(
+        "oracle: the best strategy for each true difficulty, in hindsight. It knows the answers; no method does."
+    )
+    return told
+
+
+def _enough(judged: Sequence[Figures]) -> str:
+    """From which budget on more compute buys nothing that these problems could show."""
+    if len(judged) == 1:
+        return "One budget was tried; give several, -b 1k -b 2k, to see whether more compute pays."
+    for i, one in enumerate(judged[:-1]):
+        if not any(more(one, later) for later in judged[i + 1 :]):
+            return f"More compute than {one.budget:,} tokens a question buys nothing that {one.problems} problems could show."
+    return f"More compute still paid at {judged[-1].budget:,} tokens, the most that was tried."

@@ -1,0 +1,7 @@
+"""Learning a policy from an evaluation: what was measured, what is best for which difficulty, what that is worth."""
+
+from ponder.evals.calibration.crossfit import Figure, Figures, figures, more
+from ponder.evals.calibration.learning import LEAST, Bins, learn
+from ponder.evals.calibration.measured import Level, levels
+
+__all__ = ["LEAST", "Bins", "Figure", "Figures", "Level", "figures", "learn", "levels", "more"]

@@ -1,0 +1,183 @@
+"""What a policy is worth on problems that it was not learnt on: two halves, each judged by what the other taught."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ponder.core.errors import UsageError
+from ponder.evals.calibration.learning import LEAST, best, learn
+from ponder.evals.stats.clusters import share
+from ponder.evals.stats.optimal import compute_optimal, quantile_bins
+from ponder.evals.stats.paired import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ponder.evals.calibration.learning import Bins
+    from ponder.evals.calibration.measured import Level
+    from ponder.evals.stats.clusters import Estimate
+    from ponder.evals.stats.paired import Comparison
+
+    Array = NDArray[np.float64]
+
+OF_ORACLE: Final = 5
+"""Bins of true difficulty, as in 2408.03314."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figure:
+    """What a way to choose gave within one budget, on problems that did not choose.
+
+    Args:
+        name: of the strategy, or of the two that either half chose.
+        right: share of right answers.
+        tokens: completion tokens a question.
+        by_item: 1 for right, shape (items,).
+        spent: tokens, likewise.
+
+    """
+
+    name: str
+    right: Estimate
+    tokens: float
+    by_item: Array
+    spent: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """One budget.
+
+    Args:
+        budget: completion tokens a question.
+        items: problem ids behind the figures.
+        auto: the policy.
+        single: the one strategy that was best.
+        majority: a vote, whatever the difficulty.
+        oracle: the best strategy for each true difficulty, in hindsight: no method, for it knows the answers.
+        gain: of the policy over the vote.
+        over_single: of the policy over the best single strategy.
+        beat: strategies that are better than the vote on these problems, beyond chance.
+
+    """
+
+    budget: int
+    items: tuple[str, ...]
+    auto: Figure
+    single: Figure
+    majority: Figure
+    oracle: float
+    gain: Comparison
+    over_single: Comparison
+    beat: tuple[str, ...]
+
+    @property
+    def problems(self) -> int:
+        return len(self.items)
+
+    @property
+    def use(self) -> Figure:
+        """What to use: the policy or the best single strategy, the better one beyond chance, else the cheaper one."""
+        gain = self.over_single.difference.interval
+        if gain.low > 0 or gain.high < 0:
+            return self.auto if gain.low > 0 else self.single
+        return self.auto if self.auto.tokens <= self.single.tokens else self.single
+
+
+def halves(items: Sequence[str], seed: int = 0) -> NDArray[np.bool_]:
+    """A half of the items, by chance: an item is on the same side within every budget."""
+    order = np.random.default_rng(seed).permutation(len(items))
+    half = np.zeros(len(items), dtype=np.bool_)
+    half[order[: len(items) // 2]] = True
+    return half
+
+
+def figures(levels: Sequence[Level], bins: Bins, vote: str, seed: int = 0) -> list[Figures]:
+    """What policies, the best single strategy and the vote are worth, by two-fold cross-fitting.
+
+    Args:
+        levels: one for each budget.
+        bins: of difficulty.
+        vote: the strategy that is the majority vote, one of those tried by themselves.
+        seed: of the halves.
+
+    Raises:
+        UsageError: there are too few problems to halve.
+
+    """
+    names = sorted({item for level in levels for item in level.items})
+    if len(names) < 2 * LEAST:
+        raise UsageError(
+            f"{len(names)} problems are too few to learn a policy from and to judge it; give {2 * LEAST} or more."
+        )
+    first = {item for item, is_in in zip(names, halves(names, seed), strict=True) if is_in}
+    sides = [np.array([item in first for item in level.items]) for level in levels]
+    chosen = [np.zeros(len(level.items), dtype=np.int_) for level in levels]
+    single = [np.zeros(len(level.items), dtype=np.int_) for level in levels]
+    for flip in (False, True):
+        learnt = learn([level.only(side ^ flip) for level, side in zip(levels, sides, strict=True)], bins)
+        for i, (level, side) in enumerate(zip(levels, sides, strict=True)):
+            judged = ~(side ^ flip)
+            chosen[i][judged] = learnt.choose(level.only(judged))
+            taught = level.only(side ^ flip)
+            single[i][judged] = best(
+                taught, np.ones(len(taught.items), np.bool_), arms=range(len(level.arms))
+            )
+    return [_figures(level, auto, one, vote) for level, auto, one in zip(levels, chosen, single, strict=True)]
+
+
+def _figures(level: Level, chosen: NDArray[np.int_], single: NDArray[np.int_], vote: str) -> Figures:
+    auto, one = _figure(level, chosen, "auto"), _figure(level, single)
+    votes = _figure(level, np.full(len(level.items), level.alone(vote)))
+    every = [_figure(level, np.full(len(level.items), arm)) for arm in range(len(level.arms))]
+    easy = np.where(np.isnan(level.easy), level.right.mean(axis=1), level.easy)
+    return Figures(
+        level.budget,
+        level.items,
+        auto,
+        one,
+        votes,
+        compute_optimal(level.right, quantile_bins((1 - easy).tolist(), OF_ORACLE)).hindsight,
+        _compared(level, auto, votes),
+        _compared(level, auto, one),
+        tuple(
+            dict.fromkeys(
+                arm.name for arm in every if _compared(level, arm, votes).difference.interval.low > 0
+            )
+        ),
+    )
+
+
+def _figure(level: Level, arms: NDArray[np.int_], name: str = "") -> Figure:
+    rows = np.arange(len(arms))
+    right, spent = level.right[rows, arms], level.tokens[rows, arms]
+    named = " / ".join(dict.fromkeys(level.arms[arm] for arm in np.unique(arms)))
+    return Figure(
+        name or named, share(right, len(right), len(right), 0.95), float(spent.mean()), right, spent
+    )
+
+
+def _compared(level: Level, one: Figure, other: Figure) -> Comparison:
+    def attempts(values: Array) -> dict[str, tuple[float]]:
+        return {item: (float(v),) for item, v in zip(level.items, values, strict=True)}
+
+    spent = attempts(one.spent), attempts(other.spent)
+    return compare(attempts(one.by_item), attempts(other.by_item), spent, draws=2000)
+
+
+def more(one: Figures, larger: Figures) -> bool:
+    """Whether the policy is better within the larger budget, beyond chance, on the problems that both have."""
+    attempts = [
+        {item: (float(v),) for item, v in zip(figure.items, figure.auto.by_item, strict=True)}
+        for figure in (larger, one)
+    ]
+    spent = [
+        {item: (float(v),) for item, v in zip(figure.items, figure.auto.spent, strict=True)}
+        for figure in (larger, one)
+    ]
+    return compare(attempts[0], attempts[1], (spent[0], spent[1]), draws=2000).difference.interval.low > 0

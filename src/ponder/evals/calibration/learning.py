@@ -1,0 +1,194 @@
+"""The policy that was best on what was measured: how difficult a problem is, and what is best there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ponder.core.errors import UsageError
+from ponder.core.policy import Rule
+from ponder.evals.stats.clusters import share
+from ponder.thinking.difficulty import Signs, difficulty
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ponder.evals.calibration.measured import Level
+
+    Array = NDArray[np.float64]
+
+LEAST: Final = 20
+"""Problems that a bin of difficulty needs."""
+SLACK: Final = 0.005
+"""The share of right answers that is given for a cheaper strategy: half a point."""
+RIDGE: Final = 1.0
+"""Of the regression, in its standardised signs: as one observation's worth of doubt about each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """How difficulty is divided: into so many bins of equal numbers, or, at 0, where 2502.06703 does.
+
+    That is: the vote is right in half of the cases or more, in a tenth or more, in less.
+    """
+
+    many: int = 3
+
+    @classmethod
+    def parse(cls, text: str) -> Bins:
+        """Read "3" or "absolute".
+
+        Raises:
+            UsageError: it is neither.
+
+        """
+        if text == "absolute":
+            return cls(0)
+        if not text.isdecimal() or int(text) < 1:
+            raise UsageError(f"Bins are a number from 1 up, or the word absolute, not {text!r}.")
+        return cls(int(text))
+
+    def edges(self, difficulties: Array) -> list[float]:
+        """Where bins begin, the first at 0."""
+        if not self.many:
+            return [0.0, 0.5, 0.9]
+        many = max(1, min(self.many, len(difficulties) // LEAST))
+        inner = np.quantile(difficulties, np.arange(1, many) / many).tolist() if many > 1 else []
+        return sorted({0.0, *(round(edge, 4) for edge in inner)})
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A policy's weights and rules, and which strategy that is, by budget."""
+
+    weights: Mapping[str, float]
+    rules: tuple[Rule, ...]
+
+    def choose(self, level: Level) -> NDArray[np.int_]:
+        """The index of the strategy for each item of a level; of those that are not contested it is the first."""
+        rules = [rule for rule in self.rules if rule.budget == level.budget]
+        hard = difficulties(level, self.weights)
+        chosen = np.zeros(len(level.items), dtype=np.int_)
+        if rules[0].alone:
+            return chosen + level.alone(rules[0].strategy)
+        for rule in sorted(rules, key=lambda rule: rule.above):
+            chosen[level.contested & (hard >= rule.above)] = level.arms.index(rule.strategy)
+        return chosen
+
+
+def learn(levels: Sequence[Level], bins: Bins) -> Learnt:
+    """Weights from all budgets together, then for each budget and bin the best strategy that follows the probe.
+
+    Where a strategy by itself does as well within a budget, for fewer tokens or beyond chance, it takes their place.
+    """
+    weights = fit(levels)
+    found: list[Rule] = []
+    for level in levels:
+        probing = Learnt(weights, tuple(_rules(level, weights, bins)))
+        found += _alone(level, probing) or probing.rules
+    return Learnt(weights, tuple(found))
+
+
+def _alone(level: Level, probing: Learnt) -> list[Rule]:
+    """The rule that asks no probe, if that is better."""
+    every = np.ones(len(level.items), dtype=np.bool_)
+    rows, chosen = np.arange(len(level.items)), probing.choose(level)
+    arm = best(level, every, arms=range(level.follow, len(level.arms)))
+    gain = level.right[:, arm] - level.right[rows, chosen]
+    cheaper = level.tokens[:, arm].mean() < level.tokens[rows, chosen].mean()
+    if gain.mean() >= -SLACK and (cheaper or beyond_chance(gain)):
+        return [replace(_rule(level, 0.0, arm, every), alone=True)]
+    return []
+
+
+def beyond_chance(gain: Array) -> bool:
+    """Whether the mean of paired differences is more than its standard error above 0."""
+    return len(gain) > 1 and bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+
+
+def difficulties(level: Level, weights: Mapping[str, float]) -> Array:
+    """Of each item; 0 where it is not contested."""
+    return np.array(
+        [
+            difficulty(Signs(*map(float, signs)), weights) if contested else 0.0
+            for signs, contested in zip(level.signs, level.contested, strict=True)
+        ]
+    )
+
+
+def fit(levels: Sequence[Level]) -> dict[str, float]:
+    """A ridge logistic regression of whether the probe's vote was wrong on its signs, by Newton's method.
+
+    The first arm of a level is the probe's own vote. Where too little was contested to learn from there are no
+    weights, and difficulty is disagreement.
+    """
+    x = np.concatenate([level.signs[level.contested] for level in levels])
+    wrong = np.concatenate([1 - level.right[level.contested, 0] for level in levels])
+    if len(x) < LEAST or not 0 < wrong.mean() < 1:
+        return {}
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    spread[spread < 1e-9] = np.inf  # a sign that is always the same says nothing
+    z = np.column_stack([np.ones(len(x)), (x - mean) / spread])
+    penalty = np.diag([0.0, *[RIDGE] * x.shape[1]])
+    beta = np.zeros(z.shape[1])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(z @ beta, -30, 30)))
+        step = np.linalg.solve(
+            (z * (p * (1 - p))[:, None]).T @ z + penalty + 1e-9 * np.eye(len(beta)),
+            z.T @ (wrong - p) - penalty @ beta,
+        )
+        beta += np.clip(step, -5, 5)
+        if np.abs(step).max() < 1e-8:
+            break
+    slopes = beta[1:] / spread
+    return {
+        "bias": float(beta[0] - slopes @ mean),
+        **dict(zip(Signs._fields, map(float, slopes), strict=True)),
+    }
+
+
+def _rules(level: Level, weights: Mapping[str, float], bins: Bins) -> list[Rule]:
+    hard = difficulties(level, weights)
+    overall = best(level, level.contested)
+    edges = bins.edges(hard[level.contested])
+    rules: list[Rule] = []
+    for low, high in zip(edges, [*edges[1:], np.inf], strict=True):
+        inside = level.contested & (hard >= low) & (hard < high)
+        arm = best(level, inside, overall) if inside.sum() >= LEAST else overall
+        told = inside if inside.any() else level.contested
+        rules.append(_rule(level, low, arm, told))
+    return rules
+
+
+def _rule(level: Level, above: float, arm: int, told: NDArray[np.bool_]) -> Rule:
+    n = int(told.sum())
+    right = share(level.right[told, arm], n, n, 0.95) if n else None
+    return Rule(
+        level.budget,
+        round(above, 4),
+        level.arms[arm],
+        n,
+        (right.value, right.interval.low, right.interval.high) if right else None,
+        float(level.tokens[told, arm].mean()) if n else 0.0,
+    )
+
+
+def best(level: Level, inside: NDArray[np.bool_], usual: int | None = None, arms: range | None = None) -> int:
+    """The best arm for some items: of those about as good, the cheapest.
+
+    One that is not the `usual` one must be better than it by more than its standard error, or as good and cheaper:
+    the best of many is mostly luck where few items tell. `arms` are those to choose from, those that follow the probe
+    if not said.
+    """
+    arms = arms or range(level.follow)
+    if not inside.any():
+        return usual or arms[0]
+    means, spent = level.right[inside].mean(axis=0), level.tokens[inside].mean(axis=0)
+    top = max(arms, key=lambda arm: float(means[arm]))
+    if usual is not None and not beyond_chance(level.right[inside, top] - level.right[inside, usual]):
+        top = usual
+    return min((arm for arm in arms if means[arm] >= means[top] - SLACK), key=lambda arm: float(spent[arm]))

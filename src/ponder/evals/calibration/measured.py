@@ -1,0 +1,160 @@
+"""What was measured within one budget: a table of items by strategies, and what the probe showed of each item."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ponder.core import events as e
+from ponder.core.calls import Budget
+from ponder.core.errors import UsageError
+from ponder.strategies import parse
+from ponder.thinking.difficulty import Signs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ponder.store import AttemptRow, RunFile
+
+    Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """All that was measured within one budget.
+
+    Args:
+        budget: completion tokens a question.
+        items: problem ids, those that every strategy has tried.
+        arms: strategies: first those that may follow the probe, then those that were tried by themselves.
+        follow: how many of them follow the probe.
+        right: shape (items, arms), 1 for right. Of those that follow, the probe is part of the attempt.
+        tokens: likewise, completion tokens.
+        contested: of each item, whether the probe's samples differed: others are done.
+        signs: shape (items, 4), `Signs` of each item's probe; 0 where it is not contested.
+        easy: of each item, the share of samples that were right: an oracle, for it knows the answers; NaN: not known.
+
+    """
+
+    budget: int
+    items: tuple[str, ...]
+    arms: tuple[str, ...]
+    follow: int
+    right: Array
+    tokens: Array
+    contested: NDArray[np.bool_]
+    signs: Array
+    easy: Array
+
+    def alone(self, strategy: str) -> int:
+        """The index of a strategy that was tried by itself."""
+        return self.arms.index(strategy, self.follow)
+
+    def only(self, chosen: NDArray[np.bool_]) -> Level:
+        """The part with some of the items."""
+        return Level(
+            self.budget,
+            tuple(item for item, is_in in zip(self.items, chosen, strict=True) if is_in),
+            self.arms,
+            self.follow,
+            self.right[chosen],
+            self.tokens[chosen],
+            self.contested[chosen],
+            self.signs[chosen],
+            self.easy[chosen],
+        )
+
+
+def levels(
+    run: RunFile,
+    budgets: Sequence[str],
+    follow: Mapping[str, str],
+    alone: Sequence[str],
+    agreed: Mapping[tuple[str, str | None], bool] | None = None,
+) -> list[Level]:
+    """What a run file holds, for each budget.
+
+    Args:
+        run: of an evaluation with all these arms.
+        budgets: as texts.
+        follow: strategy -> the arm that has it follow the probe.
+        alone: strategies that are arms by themselves.
+        agreed: (problem, answer) -> whether it counts as right, where no answer is known to be.
+
+    Raises:
+        UsageError: no item was tried by every arm.
+
+    """
+    grades = run.grades()
+    rows: dict[tuple[str, str], dict[str, AttemptRow]] = defaultdict(dict)
+    for row in run.attempts():
+        if row.status == "finished" and row.stop != "failed" and "" in grades.get(row.id, {}):
+            rows[row.strategy, row.budget][row.problem] = row
+    names = [*follow.values(), *alone]
+    found = []
+    for budget in budgets:
+        tried = [rows[name, budget] for name in names]
+
+        def right(row: AttemptRow) -> bool | None:
+            return agreed.get((row.problem, row.answer)) if agreed else grades[row.id][""]
+
+        items = [i for i in tried[0] if all(i in arm and right(arm[i]) is not None for arm in tried)]
+        if not items:
+            raise UsageError(
+                f"No problem was tried by every strategy within {budget} and graded. See what broke: ponder report"
+            )
+        seen = [_probe(run.events(tried[0][item].id)) for item in items]
+        limit = Budget.parse(budget).tokens
+        found.append(
+            Level(
+                limit or 0,
+                tuple(items),
+                (*follow, *alone),
+                len(follow),
+                np.array([[float(bool(right(arm[i]))) for arm in tried] for i in items]),
+                np.array(
+                    [[float(u.completion) if (u := arm[i].usage) else 0.0 for arm in tried] for i in items]
+                ),
+                np.array([signs is not None for signs in seen]),
+                np.array([signs or (0.0,) * 4 for signs in seen], dtype=np.float64),
+                np.array([_easy(grades[rows[_widest(names), budgets[-1]][i].id]) for i in items]),
+            )
+        )
+    return found
+
+
+def _widest(names: Sequence[str]) -> str:
+    """The arm that reads most samples."""
+    return max(names, key=lambda name: int(getattr(parse(name), "n", 0)))
+
+
+def _easy(graded: Mapping[str, bool | None]) -> float:
+    """The share of an attempt's candidates that were right."""
+    told = [float(right) for place, right in graded.items() if place and right is not None]
+    return sum(told) / len(told) if told else float("nan")
+
+
+def _probe(events: Sequence[e.Event]) -> Signs | None:
+    """The signs that an attempt of `auto` saw; None where its samples agreed, or there were none."""
+    delegated = next((i for i, event in enumerate(events) if isinstance(event, e.Delegated)), None)
+    if delegated is None:
+        return None
+    before = events[:delegated]
+    extended = {event.place: event for event in before if isinstance(event, e.Extended)}
+    read = [event for event in before if isinstance(event, e.Answered)][-1].answers
+    paths = [extended[place] for place, _, _ in read]
+    scored = next((event.values for event in before if isinstance(event, e.Scored)), ())
+    return Signs.of(
+        [key for _, _, key in read],
+        [
+            p.logprob / p.usage.completion if p.logprob is not None and p.usage.completion else float("nan")
+            for p in paths
+        ],
+        [p.usage.completion for p in paths],
+        scored,
+    )

@@ -1,0 +1,85 @@
+"""`ponder calibrate`, as a person types it, and `auto` with what it learnt."""
+
+import json
+import re
+import tomllib
+
+import pytest
+
+CALIBRATE = (
+    "calibrate", "simulated", "-m", "simulated:skill=0.35", "-b", "300",
+    "-s", "chain-of-thought", "--limit", "40", "-q",
+)  # fmt: skip
+
+
+def test_a_policy_is_learnt_and_written(ponder):
+    done = ponder(*CALIBRATE, "-o", "mine")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\s*300\s+.*0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", done.stdout, re.MULTILINE)
+    assert "These figures are simulated." in done.stdout
+    assert "oracle" in done.stdout
+    policy = tomllib.loads((ponder.home / "policies" / "mine.toml").read_text())
+    assert (policy["model"], policy["simulated"], policy["graded"]) == ("simulated:skill=0.35", True, "gold")
+    assert {rule["budget"] for rule in policy["rule"]} == {300}
+    assert all(0 <= low <= right <= high <= 1 for right, low, high in (r["right"] for r in policy["rule"]))
+    again = ponder(*CALIBRATE, "-o", "mine")
+    assert again.stderr.count("is complete already") == 2
+    assert again.stdout == done.stdout
+
+
+def test_a_policy_is_followed_and_another_one_is_another_evaluation(ponder):
+    file = ponder.folder / "mine.toml"
+    rule = "[[rule]]\nbudget = 1\nabove = 0\nalone = true\nstrategy = "
+    words = (
+        "eval",
+        "simulated",
+        "-m",
+        "simulated",
+        "-s",
+        "auto:policy=mine.toml",
+        "-b",
+        "900",
+        "--limit",
+        "5",
+        "-q",
+    )
+    file.write_text(f'{rule}"direct"\n')
+    first = ponder(*words)
+    assert (first.returncode, "does not fit" in first.stderr) == (0, False), first.stderr
+    file.write_text(f'model = "another"\n{rule}"direct"\n')
+    second = ponder(*words)
+    assert "does not fit: it was learnt on the model another, and this is simulated" in second.stderr
+    assert "is complete already" not in second.stderr
+    assert second.stdout != first.stdout
+    file.write_text(f'{rule}"dierct"\n')
+    third = ponder(*words)
+    assert (third.returncode, "mine.toml, line 5: There is no strategy" in third.stderr) == (2, True)
+
+
+def test_without_right_answers_it_learns_from_agreement_and_says_so(ponder):
+    lines = [json.dumps({"question": f"Which digit, {i}?"}) for i in range(40)]
+    (ponder.folder / "open.jsonl").write_text("\n".join(lines))
+    done = ponder(
+        "calibrate", "open.jsonl", "-m", "simulated", "-b", "30", "-s", "direct", "-q", "-o", "open.toml"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "consistency, not accuracy" in done.stdout
+    text = (ponder.folder / "open.toml").read_text()
+    assert "BY AGREEMENT" in text
+    assert tomllib.loads(text)["graded"] == "agreement"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-b", "30s"), "budgets of completion tokens"),
+        (("--bins", "0"), "Bins are a number"),
+        (("--limit", "5", "-b", "100"), "too few"),
+        (("--scorer", "nobody"), "no scorer named"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_what_would(ponder, words, said):
+    done = ponder("calibrate", "simulated", "-m", "simulated", "-q", *words)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,108 @@
+"""A policy learns where strategies differ, gains nothing from noise, and is judged by problems that did not teach it."""
+
+import numpy as np
+import pytest
+
+from ponder import UsageError
+from ponder.evals.calibration import Bins, Level, figures, learn, more
+from ponder.evals.calibration.crossfit import halves
+from ponder.evals.calibration.learning import best, difficulties, fit
+
+ARMS = ("self-consistency:n=4", "adaptive-consistency", "chain-of-thought", "direct", "self-consistency")
+VOTE = "self-consistency"
+
+
+def level(n, seed, chance, budget=500, contested=0.7, tokens=(100, 300, 150, 5, 400)):
+    """Items with a hidden hardness that the signs show, and arms that are right with chance(arm, hardness)."""
+    rng = np.random.default_rng(seed)
+    hard = rng.random(n)
+    differ = rng.random(n) < contested
+    p = np.array([[chance(arm, h) for arm in range(5)] for h in hard])
+    right = (rng.random((n, 5)) < p).astype(float)
+    right[~differ, :3] = right[~differ, :1]  # what the probe agreed on is the answer of all that follow it
+    signs = np.column_stack([1 - 0.7 * hard, 0.9 - 0.1 * hard, 4 + hard, np.zeros(n)]) * differ[:, None]
+    spent = np.tile(np.array(tokens, dtype=float), (n, 1))
+    return Level(budget, tuple(f"q{i}" for i in range(n)), ARMS, 3, right, spent, differ, signs, 1 - hard)
+
+
+def test_where_one_is_best_on_the_easy_and_another_on_the_hard_both_are_chosen():
+    def chance(arm, h):
+        return {0: 0.6, 1: 0.95 if h < 0.5 else 0.2, 2: 0.3 if h < 0.5 else 0.9}.get(arm, 0.5)
+
+    measured = level(600, 1, chance)
+    learnt = learn([measured], Bins(4))
+    assert learnt.weights["agreement"] < 0, "agreement means easy"
+    names = [rule.strategy for rule in learnt.rules]
+    assert names == [ARMS[1], ARMS[1], ARMS[2], ARMS[2]]
+    assert [rule.above for rule in learnt.rules] == sorted(rule.above for rule in learnt.rules)
+    assert learnt.rules[0].above == 0
+    [judged] = figures([measured], Bins(4), VOTE)
+    assert judged.over_single.difference.interval.low > 0.1
+    assert judged.use is judged.auto
+    assert judged.auto.right.value <= judged.oracle + 0.05
+
+
+def test_a_policy_learnt_on_noise_gains_nothing():
+    gains = []
+    for seed in range(40):
+        [judged] = figures([level(120, seed, lambda arm, h: 0.5)], Bins(3), VOTE)
+        gains.append(judged.auto.right.value - 0.5)
+    error = np.std(gains, ddof=1) / np.sqrt(len(gains))
+    assert abs(np.mean(gains)) < 3.5 * error
+
+
+def test_in_sample_the_same_noise_would_have_gained():
+    """So the test above can fail: a choice judged by the problems that made it looks better than it is."""
+    gains = []
+    for seed in range(40):
+        measured = level(120, seed, lambda arm, h: 0.5)
+        every = np.ones(120, dtype=bool)
+        gains.append(measured.right[:, best(measured, every, arms=range(5))].mean() - 0.5)
+    assert np.mean(gains) > 3.5 * np.std(gains, ddof=1) / np.sqrt(len(gains))
+
+
+def test_of_those_about_as_good_the_cheapest_is_taken():
+    measured = level(400, 3, lambda arm, h: 1.0)
+    [rule] = learn([measured], Bins(1)).rules
+    assert (rule.strategy, rule.alone) == ("direct", True), "no probe pays where everybody is right"
+    dear = level(400, 3, lambda arm, h: float(arm < 3))
+    [rule] = learn([dear], Bins(1)).rules
+    assert (rule.strategy, rule.alone) == (ARMS[0], False)
+    [judged] = figures([measured], Bins(1), VOTE)
+    assert judged.single.name == "direct"
+    assert judged.beat == ()
+
+
+def test_the_signs_teach_whether_the_vote_is_wrong():
+    measured = level(2000, 4, lambda arm, h: 1 - h, contested=1.0)
+    hard = difficulties(measured, fit([measured]))
+    for low in (0.2, 0.5, 0.8):
+        near = abs(hard - low) < 0.1
+        assert abs((1 - measured.right[near, 0]).mean() - low) < 0.1, "it is calibrated"
+    assert fit([level(300, 5, lambda arm, h: 1.0)]) == {}, "nothing was wrong: nothing to learn"
+    assert fit([level(10, 6, lambda arm, h: 0.5)]) == {}
+
+
+def test_bins_are_of_equal_numbers_or_absolute():
+    spread = np.linspace(0, 1, 100)
+    assert Bins.parse("4").edges(spread) == pytest.approx([0, 0.25, 0.5, 0.75], abs=0.001)
+    assert Bins.parse("absolute").edges(spread) == [0, 0.5, 0.9]
+    assert Bins(4).edges(spread[:45]) == pytest.approx([0, spread[:45].mean()], abs=0.001), "twenty a bin"
+    for text in ("0", "-1", "many", "2.5"):
+        with pytest.raises(UsageError, match="Bins"):
+            Bins.parse(text)
+
+
+def test_more_compute_is_said_to_pay_where_it_does():
+    low = level(400, 7, lambda arm, h: 0.4)
+    high = level(400, 7, lambda arm, h: 0.7, budget=2000)
+    same = level(400, 7, lambda arm, h: 0.7, budget=4000)
+    first, second, third = figures([low, high, same], Bins(1), VOTE)
+    assert more(first, second)
+    assert not more(second, third)
+
+
+def test_halves_are_halves_and_few_problems_are_refused():
+    assert sum(halves([str(i) for i in range(101)])) == 50
+    with pytest.raises(UsageError, match="too few"):
+        figures([level(39, 0, lambda arm, h: 0.5)], Bins(1), VOTE)
