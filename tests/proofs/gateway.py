@@ -156,13 +156,13 @@ async def _terminated(folder: Path) -> Figure:
     process = _started(words, env, folder)
     assert process.stderr is not None
     line = await asyncio.to_thread(process.stderr.readline)
-    url = re.search(r"http://\S+?/v1", line)
+    url = re.search(r"Serving (\S+) at (http://\S+?/v1)", line)
     if url is None:
         return Figure(f"did not start: {line[:100]}", held=False)
 
     async def ask(session: aiohttp.ClientSession) -> int:
-        body = {"model": "simulated:rate=50", "messages": ASK, "ponder": {"strategy": "chain-of-thought"}}
-        async with session.post(f"{url[0]}/chat/completions", json=body) as answer:
+        body = {"model": url[1], "messages": ASK, "ponder": {"strategy": "chain-of-thought"}}
+        async with session.post(f"{url[2]}/chat/completions", json=body) as answer:
             told = await answer.json()
             return answer.status if "choices" in told else -answer.status
 
