@@ -216,6 +216,14 @@ async def test_scopes_nest():
 
 
 @pytest.mark.anyio
+async def test_a_renewal_asks_the_scope_around():
+    outer = Ledger(Budget(tokens=100))
+    lease = await Ledger(Budget(tokens=1000), outer).reserve((0,), kind="k", most=500)
+    assert take(outer, lease, 500) == 100
+    assert lease.refused
+
+
+@pytest.mark.anyio
 async def test_closing_one_scope_leaves_the_others_open():
     outer = Ledger(Budget(tokens=100))
     inner = Ledger(None, outer)
