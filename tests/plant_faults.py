@@ -255,6 +255,7 @@ FAULTS = [
         "an engine that cannot be stopped is not clamped",
         "            sampling = replace(sampling, max_tokens=lease.granted)",
         "            pass",
+        VERBS,
         LAWS,
     ),
     calls(

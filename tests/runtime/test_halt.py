@@ -100,6 +100,7 @@ def test_a_budget_that_ends_in_a_chunk_or_between_two_keeps_what_was_written(bud
 
     result, _ = virtual(attempt, Plan(plan), engine, str(budget))
     assert (result.usage.completion, result.stop) == (budget, "budget")
+    assert result.choice is not None, "the plan came to its end"
 
 
 @pytest.mark.parametrize("how", [{"stop": ("42",)}, {"min_tokens": 5}])

@@ -528,6 +528,33 @@ def test_rng_is_seeded_by_place():
     assert len({*numbers[0][1], numbers[0][0]}) == 6
 
 
+class Asked:
+    """An engine that keeps what it was asked for."""
+
+    def __init__(self, engine):
+        self.engine, self.capabilities, self.samplings = engine, engine.capabilities, []
+
+    async def extend(self, prefix, sampling, watch=None):
+        self.samplings.append(sampling)
+        return await self.engine.extend(prefix, sampling, watch)
+
+
+def test_every_sample_of_a_group_has_a_seed_of_its_own():
+    async def plan(problem, run):
+        return (await run.sample(ask(problem), 5))[0]
+
+    run(plan, engine := Asked(Scripted.solver(0.6)))
+    assert len({sampling.seed for sampling in engine.samplings}) == 5
+
+
+def test_an_engine_that_cannot_be_stopped_is_asked_for_no_more_than_was_set_aside():
+    async def plan(problem, run):
+        return await run.extend(ask(problem), max_tokens=400)
+
+    run(plan, engine := Asked(Scripted.solver(0.6, without={"stoppable"})), "7")
+    assert [sampling.max_tokens for sampling in engine.samplings] == [7]
+
+
 def test_a_seed_of_the_user_is_kept():
     async def plan(problem, run):
         paths = await run.sample(ask(problem), 6, seed=7)
