@@ -75,6 +75,7 @@ def test_without_right_answers_it_learns_from_agreement_and_says_so(ponder):
         (("-b", "30s"), "budgets of completion tokens"),
         (("--bins", "0"), "Bins are a number"),
         (("--limit", "5", "-b", "100"), "too few"),
+        (("--sign", "agrement"), "Did you mean agreement"),
         (("--scorer", "nobody"), "no scorer named"),
     ],
 )

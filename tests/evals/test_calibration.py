@@ -79,6 +79,8 @@ def test_the_signs_teach_whether_the_vote_is_wrong():
     for low in (0.2, 0.5, 0.8):
         near = abs(hard - low) < 0.1
         assert abs((1 - measured.right[near, 0]).mean() - low) < 0.1, "it is calibrated"
+    told = fit([measured], ["agreement"])
+    assert {name for name, weight in told.items() if weight} == {"bias", "agreement"}
     assert fit([level(300, 5, lambda arm, h: 1.0)]) == {}, "nothing was wrong: nothing to learn"
     assert fit([level(10, 6, lambda arm, h: 0.5)]) == {}
 

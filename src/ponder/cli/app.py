@@ -420,6 +420,14 @@ def calibrate(
             metavar="N|absolute", help="Of difficulty: so many of equal numbers, or the paper's three."
         ),
     ] = "3",
+    signs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sign",
+            metavar="SIGN",
+            help="That difficulty is told by: agreement, confidence, length or score; repeat it. Else all.",
+        ),
+    ] = None,
     probe: Annotated[
         int, typer.Option(metavar="N", min=2, help="Samples that tell how hard a problem is.")
     ] = 4,
@@ -448,12 +456,17 @@ def calibrate(
     from ponder import config
     from ponder.cli import calibrating, evaluating
     from ponder.cli.terminal import emit, out, say
+    from ponder.core.errors import UnknownName
     from ponder.evals.calibration import Bins
     from ponder.strategies import parse
+    from ponder.thinking.difficulty import Signs
 
     settings = _settings()
     by = None if scorer is None else str(config.scorers()[scorer])
     divided = Bins.parse(bins)
+    for sign in signs or ():
+        if sign not in Signs._fields:
+            raise UnknownName("sign of difficulty", sign, Signs._fields)
     loaded = evaluating.load(tasks, limit or [], [], seed)
     for complaint in (c for task in loaded for c in task.complaints):
         say(complaint)
@@ -470,7 +483,14 @@ def calibrate(
     ) as engines:
         name = to or calibrating.named_after(engines["solver"].capabilities.name)
         policy, judged, code = calibrating.calibrate(
-            asked, engines, settings, named=tasks, bins=divided, quiet=quiet, name=name
+            asked,
+            engines,
+            settings,
+            named=tasks,
+            bins=divided,
+            signs=signs or Signs._fields,
+            quiet=quiet,
+            name=name,
         )
     if policy is None:
         raise SystemExit(code)

@@ -120,6 +120,7 @@ def calibrate(
     *,
     named: Sequence[str],
     bins: Bins,
+    signs: Sequence[str],
     quiet: bool,
     name: str,
 ) -> tuple[Policy | None, list[Figures], int]:
@@ -144,8 +145,8 @@ def calibrate(
     with evaluating.opened(settings, path.stem) as run:
         agreed = _agreed(run, asked)
         found = levels(run, asked.budgets, asked.follow(direct), asked.alone, agreed)
-    judged = figures(found, bins, asked.vote)
-    learnt = learn(found, bins)
+    judged = figures(found, bins, asked.vote, signs=signs)
+    learnt = learn(found, bins, signs)
     model = engines["solver"].capabilities.name
     policy = Policy(
         name,

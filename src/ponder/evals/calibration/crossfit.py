@@ -12,6 +12,7 @@ from ponder.evals.calibration.learning import LEAST, best, learn
 from ponder.evals.stats.clusters import share
 from ponder.evals.stats.optimal import compute_optimal, quantile_bins
 from ponder.evals.stats.paired import compare
+from ponder.thinking.difficulty import Signs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +98,9 @@ def halves(items: Sequence[str], seed: int = 0) -> NDArray[np.bool_]:
     return half
 
 
-def figures(levels: Sequence[Level], bins: Bins, vote: str, seed: int = 0) -> list[Figures]:
+def figures(
+    levels: Sequence[Level], bins: Bins, vote: str, seed: int = 0, signs: Sequence[str] = Signs._fields
+) -> list[Figures]:
     """What policies, the best single strategy and the vote are worth, by two-fold cross-fitting.
 
     Args:
@@ -105,6 +108,7 @@ def figures(levels: Sequence[Level], bins: Bins, vote: str, seed: int = 0) -> li
         bins: of difficulty.
         vote: the strategy that is the majority vote, one of those tried by themselves.
         seed: of the halves.
+        signs: that difficulty is estimated from.
 
     Raises:
         UsageError: there are too few problems to halve.
@@ -120,7 +124,9 @@ def figures(levels: Sequence[Level], bins: Bins, vote: str, seed: int = 0) -> li
     chosen = [np.zeros(len(level.items), dtype=np.int_) for level in levels]
     single = [np.zeros(len(level.items), dtype=np.int_) for level in levels]
     for flip in (False, True):
-        learnt = learn([level.only(side ^ flip) for level, side in zip(levels, sides, strict=True)], bins)
+        learnt = learn(
+            [level.only(side ^ flip) for level, side in zip(levels, sides, strict=True)], bins, signs
+        )
         for i, (level, side) in enumerate(zip(levels, sides, strict=True)):
             judged = ~(side ^ flip)
             chosen[i][judged] = learnt.choose(level.only(judged))

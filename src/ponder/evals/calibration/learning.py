@@ -80,12 +80,13 @@ class Learnt:
         return chosen
 
 
-def learn(levels: Sequence[Level], bins: Bins) -> Learnt:
+def learn(levels: Sequence[Level], bins: Bins, signs: Sequence[str] = Signs._fields) -> Learnt:
     """Weights from all budgets together, then for each budget and bin the best strategy that follows the probe.
 
+    `signs` are those that difficulty is estimated from: agreement alone means the same of every model.
     Where a strategy by itself does as well within a budget, for fewer tokens or beyond chance, it takes their place.
     """
-    weights = fit(levels)
+    weights = fit(levels, signs)
     found: list[Rule] = []
     for level in levels:
         probing = Learnt(weights, tuple(_rules(level, weights, bins)))
@@ -120,7 +121,7 @@ def difficulties(level: Level, weights: Mapping[str, float]) -> Array:
     )
 
 
-def fit(levels: Sequence[Level]) -> dict[str, float]:
+def fit(levels: Sequence[Level], signs: Sequence[str] = Signs._fields) -> dict[str, float]:
     """A ridge logistic regression of whether the probe's vote was wrong on its signs, by Newton's method.
 
     The first arm of a level is the probe's own vote. Where too little was contested to learn from there are no
@@ -131,6 +132,7 @@ def fit(levels: Sequence[Level]) -> dict[str, float]:
     if len(x) < LEAST or not 0 < wrong.mean() < 1:
         return {}
     mean, spread = x.mean(axis=0), x.std(axis=0)
+    spread[[name not in signs for name in Signs._fields]] = np.inf
     spread[spread < 1e-9] = np.inf  # a sign that is always the same says nothing
     z = np.column_stack([np.ones(len(x)), (x - mean) / spread])
     penalty = np.diag([0.0, *[RIDGE] * x.shape[1]])
