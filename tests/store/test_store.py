@@ -31,6 +31,7 @@ EVENTS = [
     e.Extending("0.1", "", "", "solver", {"max_tokens": 9}),
     e.Failed("0.1", "", "solver", "connection reset", Usage(calls=1)),
     e.Scored("1", "prm", ("0.0",), (float("-inf"),)),
+    e.Thought("0.0", "0.0", 64, 71, obeyed=False),
     e.Recalled("1.0", "bm25", "what", ("this", "that")),
     e.Delegated("2", "first-of:n=1", "1k"),
     e.Answered("", (("0.0", "36", "36"), ("0.1", None, None))),
