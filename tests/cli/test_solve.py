@@ -16,7 +16,7 @@ def test_json_tells_everything_once(ponder, model):
     assert done.returncode == 0
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)
-    keys = "answer budget candidates elapsed failed model models roles run seed stop strategy usage votes"
+    keys = "answer budget candidates elapsed failed model models overthought roles run seed stop strategy usage votes"
     assert " ".join(sorted(told)) == keys
     assert (told["stop"], told["model"]) == ("finished", "smollm2-135m")
     assert told["strategy"] == "self-consistency:n=4,max_tokens=60"
@@ -80,7 +80,7 @@ def test_a_budget_of_one_token_spends_one(ponder, model):
     assert (told["answer"], told["stop"]) == (None, "budget")
     assert (told["usage"]["completion"], told["usage"]["calls"]) == (1, 1)
     assert done.returncode == 1
-    assert "No answer: the budget ended first, after 1 completion tokens" in done.stderr
+    assert "No answer: the budget ended first, after 1 completion token in 1 call." in done.stderr
 
 
 def test_time_is_a_budget_too(ponder, model):
@@ -97,7 +97,7 @@ def test_a_model_that_does_not_stop_is_stopped(ponder, model):
         "solve", question, "-m", model, "-s", "chain-of-thought:max_tokens=20,shots=0", "--kind", "math"
     )
     assert (cut.returncode, cut.stdout) == (1, "")
-    assert "No answer: the model came to no end, after 20 completion tokens in 1 calls." in cut.stderr
+    assert "No answer: the model came to no end, after 20 completion tokens in 1 call." in cut.stderr
     assert "max_tokens=1024" in cut.stderr
     spent = ponder(
         "solve", question, "-m", model, "-s", "chain-of-thought:shots=0", "-b", "25", "--kind", "math"

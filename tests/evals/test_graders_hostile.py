@@ -243,6 +243,9 @@ def test_hostile_answers_are_judged_in_time_and_never_right():
     assert judged.right == []
 
 
+@pytest.mark.parametrize(
+    "text", ["42 or 43", "$42=43$", "\\boxed{42} or \\boxed{43}", "The answer is 42 or 43."]
+)
 def test_a_text_that_declares_several_answers_gets_no_credit(text):
     async def judge():
         equality = Equality()

@@ -422,7 +422,14 @@ def test_pictures_do_not_trouble_it():
     assert read(draw(Simulated(SURE), path, temperature=0.0)) == World(0).puzzle(0).gold
 
 
-@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_it_has_no_token_that_begins_a_switch_of_thought():
+    engine = Simulated(Traits(skill=1.0, spread=0.0))
+    with pytest.raises(UsageError, match="begins a switch of thought"):
+        virtual(partial(attempt, problem=World(2).items(1)[0].problem), "tip", engine, None)
+    assert engine.calls == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(CATALOGUE) - {"tip"}))
 def test_every_strategy_works_on_it(name):
     engine = Simulated(Traits(skill=1.0, spread=0.0))
     for item in World(2).items(5):
