@@ -149,6 +149,15 @@ def test_every_field_of_every_event_can_be_read():
         assert coding.decode(event.kind, event.place, coding.encode(event)) == event
 
 
+def test_events_of_some_kinds(tmp_path):
+    with RunWriter.create(tmp_path) as writer:
+        record(writer, EVENTS)
+    with RunFile.open(writer.path) as run:
+        assert run.events(kinds=(e.Answered, e.Extended)) == [
+            event for event in EVENTS if isinstance(event, e.Answered | e.Extended)
+        ]
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [

@@ -73,22 +73,23 @@ def study(run: RunFile) -> Study:
     """
     about, grades = run.meta(), run.grades()
     items = {name: item_of(name, body) for name, body in run.items().items()}
+    attempts = run.attempts()
     latest: dict[tuple[str, str, str, int], list[AttemptRow]] = defaultdict(list)
-    for row in run.attempts():
+    for row in attempts:
         if row.status == "finished":
             latest[row.strategy, row.budget, row.problem, row.seed].append(row)
     outcomes, samples = [], {}
     widest: dict[str, int] = defaultdict(int)
     for rows in latest.values():
         row = rows[-1]
-        events = run.events(row.id)
+        events = run.events(row.id, (e.Extended, e.Answered, e.Failed, e.Finished))
         graded = grades.get(row.id, {})
         outcomes.append(_outcome(row, events, graded, broke=len(rows) - 1))
         drawn = _samples(events, graded)
         if row.seed == min(about["evaluation"]["seeds"]) and len(drawn) > widest[row.problem]:
             widest[row.problem] = len(drawn)
             samples[row.problem] = drawn
-    models = {name for row in run.attempts() for name in row.models.values()}
+    models = {name for row in attempts for name in row.models.values()}
     return Study(
         name=run.id,
         command=about["command"],
@@ -98,7 +99,7 @@ def study(run: RunFile) -> Study:
         seeds=about["evaluation"]["seeds"],
         items=items,
         outcomes=outcomes,
-        generated=sum(segment.usage.completion for segment in run.samples().values()),
+        generated=run.generated(),
         samples=samples,
     )
 

@@ -13,7 +13,7 @@ from ponder.store import coding, names, schema
 from ponder.store.lock import held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -101,33 +101,43 @@ class RunFile:
             ).fetchall()
             return [_attempt(row, being_written=being_written) for row in rows]
 
-    def events(self, attempt: int | None = None) -> list[Event]:
-        """The events of one attempt in the order in which they came; without an id, of the only one.
+    def events(self, attempt: int | None = None, kinds: Collection[type[Event]] = ()) -> list[Event]:
+        """The events of one attempt in the order in which they came, all or of some kinds; without an id, of the
+        only one.
 
         Raises:
             UsageError: there is no such attempt, or more than one to choose from.
 
         """
-        return [moment.event for moment in self.moments(attempt)]
+        return [moment.event for moment in self.moments(attempt, kinds)]
 
-    def moments(self, attempt: int | None = None) -> list[Moment]:
+    def moments(self, attempt: int | None = None, kinds: Collection[type[Event]] = ()) -> list[Moment]:
         """The events of one attempt and when they came; see `events`."""
         with self._reading():
-            ids = [id_ for (id_,) in self._connection.execute("SELECT id FROM attempts ORDER BY id")]
             if attempt is None:
-                if len(ids) != 1:
-                    raise UsageError(f"The run {self.id} holds {len(ids)} attempts. Name one by its id.")
-                attempt = ids[0]
-            if attempt not in ids:
-                raise UnknownName("attempt", str(attempt), map(str, ids[:20]))
+                attempt = self._only()
+            elif (
+                self._connection.execute("SELECT 1 FROM attempts WHERE id = ?", (attempt,)).fetchone() is None
+            ):
+                first = self._connection.execute("SELECT id FROM attempts ORDER BY id LIMIT 20")
+                raise UnknownName("attempt", str(attempt), [str(id_) for (id_,) in first])
             self.check()
+            wanted = [kind.kind for kind in kinds]
+            some = f"AND kind IN ({', '.join('?' * len(wanted))})" if wanted else ""
             rows = self._connection.execute(
-                "SELECT time, kind, place, body FROM events WHERE attempt = ? ORDER BY seq", (attempt,)
+                f"SELECT time, kind, place, body FROM events WHERE attempt = ? {some} ORDER BY seq",  # noqa: S608 - marks
+                (attempt, *wanted),
             )
             return [
                 Moment(coding.READERS["float"](time), coding.decode(kind, place, body))
                 for time, kind, place, body in rows
             ]
+
+    def _only(self) -> int:
+        ids = [id_ for (id_,) in self._connection.execute("SELECT id FROM attempts")]
+        if len(ids) != 1:
+            raise UsageError(f"The run {self.id} holds {len(ids)} attempts. Name one by its id.")
+        return int(ids[0])
 
     def items(self) -> dict[str, Any]:
         """The problems of an evaluation with what is right, by id, as `RunWriter.item` was given them."""
@@ -140,6 +150,12 @@ class RunFile:
         with self._reading():
             rows = self._connection.execute("SELECT key, nth, body FROM samples")
             return {(key, nth): coding.segment(body) for key, nth, body in rows}
+
+    def generated(self) -> int:
+        """Completion tokens of all samples that arms share: what the models wrote."""
+        with self._reading():
+            total = "SELECT TOTAL(json_extract(body, '$.usage.completion')) FROM samples"
+            return int(self._connection.execute(total).fetchone()[0])
 
     def grades(self) -> dict[int, dict[str, bool | None]]:
         """By attempt and place ("" is the attempt's answer), whether it is right; None where nobody can tell."""
