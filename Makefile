@@ -44,7 +44,7 @@ bench: .venv/.dev ## what the runtime adds to a call; the engine beside its peer
 fidelity: .venv/.dev ## how far the engine's distributions are from float32, after `make peers`
 	@$(BIN)/python benchmarks/fidelity.py
 
-peers: .peers/llama-cpp-python/.done .peers/openvino-genai/.done .peers/transformers/.done .peers/treequest/.done native ## install what the engine is compared with; builds for minutes
+peers: .peers/llama-cpp-python/.done .peers/openvino-genai/.done .peers/transformers/.done .peers/treequest/.done .peers/its-hub/.done .peers/optillm/.done native ## install what the engine is compared with; builds for minutes
 
 native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor, for minutes; PONDER_LIBRARY names it
 
@@ -66,10 +66,15 @@ native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor
 .peers/openvino-genai/.done: PEER = openvino-genai==2026.4.1.0
 .peers/transformers/.done: PEER = -e '.[transformers]' gguf
 .peers/treequest/.done: PEER = treequest==0.3.3
+# Without the libraries that only its plugins and its own inference load, torch among them: pip finds no set of versions.
+.peers/optillm/.done: PEER = aiohttp cerebras_cloud_sdk flask math-verify networkx numpy openai pyyaml sympy 'z3-solver<=4.15.4.0'
+.peers/optillm/.done: ALONE = optillm==0.4.0
+.peers/its-hub/.done: PEER = 'its_hub[iaas]==1.2.0'
 .peers/%/.done:
 	@echo "Installing $(PEER) into $(@D)"
 	@$(PYTHON) -m venv $(@D)
 	@$(@D)/bin/python -m pip install -qq --disable-pip-version-check $(PEER)
+	@test -z "$(ALONE)" || $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps $(ALONE)
 	@touch $@
 
 faults: .venv/.dev ## plant faults in the runtime and see the tests fail

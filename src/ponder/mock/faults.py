@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ponder.core.errors import UnknownName, UsageError
 
 FAULTS = {
+    "400": "answers 400, as to a request that is wrong",
     "500": "answers 500",
     "503": "answers 503",
     "429": "answers 429 with Retry-After",

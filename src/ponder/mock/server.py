@@ -211,6 +211,8 @@ class Mock:
         sending.fate, sending.rng = fate, rng
         if fate == "reset":
             return _reset(request, sending)
+        if fate == "400":
+            return _refusal(400, "The request is wrong, as it was told to say.")
         if fate in ("500", "503"):
             return _refusal(int(fate), "The server broke, as it was told to.", "server_error")
         if fate == "429":
