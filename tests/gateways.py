@@ -94,7 +94,7 @@ def opened_keys(folder):
 async def asked(it, body, *, leave_after=None, headers=(), path="/v1/chat/completions", method="POST"):
     """One request without a server: (status, headers, [(time, bytes)])."""
     sent, told = [], {}
-    raw = json.dumps(body).encode() if body is not None else b""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
     left = anyio.Event()
     given = [True]
 

@@ -26,7 +26,17 @@ sys.path.insert(0, str(HERE))
 
 from proofs import ROWS, Figure, Row, Tier  # noqa: E402
 
-for measuring in ("disks", "gateway", "grading", "kills", "money", "servers", "writers"):
+for measuring in (
+    "clients",
+    "disks",
+    "gateway",
+    "grading",
+    "kills",
+    "money",
+    "secrets",
+    "servers",
+    "writers",
+):
     importlib.import_module(f"proofs.{measuring}")  # it enters its rows
 
 DOCS = HERE.parent / "docs"

@@ -245,13 +245,11 @@ def test_requests_do_not_touch_each_other():
 # -- the same request again -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_the_same_idempotency_key_is_one_execution(tmp_path, stream):
-    """R27: twenty at once, and one after a restart."""
-    keys = opened_keys(tmp_path)
+def once(folder, body, clients=20):
+    """R27: the same request at once, once more after a restart, and another body under the same key."""
+    keys = opened_keys(folder)
     secret, _ = keys.create("x")
     engine = solver(delay=0.005)
-    body = {"model": "solver@vote4", "messages": ASK, "stream": stream}
     headers = {"authorization": f"Bearer {secret}", "idempotency-key": "once"}
 
     async def post(session, url, body):
@@ -261,13 +259,19 @@ def test_the_same_idempotency_key_is_one_execution(tmp_path, stream):
     async def job():
         async with aiohttp.ClientSession() as session:
             async with listening(engine, keys=keys) as (_, url):
-                got = await asyncio.gather(*(post(session, url, body) for _ in range(20)))
-            async with listening(engine, keys=opened_keys(tmp_path)) as (_, url):
+                got = await asyncio.gather(*(post(session, url, body) for _ in range(clients)))
+            async with listening(engine, keys=opened_keys(folder)) as (_, url):
                 got.append(await post(session, url, body))
                 other = await post(session, url, {**body, "seed": 1})
         return got, other
 
     got, other = run(job)
+    return got, other, engine, keys
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_same_idempotency_key_is_one_execution(tmp_path, stream):
+    got, other, engine, keys = once(tmp_path, {"model": "solver@vote4", "messages": ASK, "stream": stream})
     assert engine.calls == 4
     assert set(got) == {got[0]}
     assert got[0][0] == 200

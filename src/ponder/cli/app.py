@@ -710,15 +710,20 @@ class KeyAction(StrEnum):
 
     create = "create"
     list = "list"
+    rotate = "rotate"
     revoke = "revoke"
+    pause = "pause"
+    resume = "resume"
 
 
 @_command
 def keys(
-    action: Annotated[KeyAction, typer.Argument(help="create, list or revoke.")],
+    action: Annotated[KeyAction, typer.Argument(help="create, list, rotate, revoke, pause or resume.")],
     name: Annotated[
         str | None,
-        typer.Argument(help="Whose key it is to be; to revoke one, its name or id.", show_default=False),
+        typer.Argument(
+            help="Whose key it is to be; to rotate or revoke one, its name or id.", show_default=False
+        ),
     ] = None,
     budget: Annotated[
         str | None,
@@ -726,6 +731,12 @@ def keys(
     ] = None,
     rate: Annotated[int | None, typer.Option(metavar="N", min=1, help="Requests a minute.")] = None,
     expires: Annotated[str | None, typer.Option(metavar="TIME", help="After 30d, 12h, 45min.")] = None,
+    grace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="How long the old secret works after rotate; not at all by default."
+        ),
+    ] = None,
     model: Annotated[
         list[str] | None, typer.Option("--model", "-m", metavar="NAME", help="Only this model; repeat it.")
     ] = None,
@@ -742,11 +753,14 @@ def keys(
 ) -> None:
     """Make, list and revoke the keys that clients of `ponder serve` bring. As soon as there is one, each needs one.
 
-    A key is printed once, when it is made; only its hash is kept.
+    A key is printed once, when it is made; only its hash is kept. What is changed here holds for the next request of a
+    server that runs.
 
     Examples:
       ponder keys create notebook --budget 1m --expires 30d
+      ponder keys rotate notebook --grace 24h    a new secret, the old one for a day more
       ponder keys revoke notebook
+      ponder keys pause                          no request is let in, whatever its key
     """
     from ponder.cli import serving
 
@@ -754,6 +768,7 @@ def keys(
         "budget": budget,
         "rate": rate,
         "expires": expires,
+        "grace": grace,
         "models": model or [],
         "presets": preset or [],
         "strategy": strategy,

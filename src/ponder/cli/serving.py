@@ -93,7 +93,7 @@ def opened_keys(settings: Settings) -> Keys:
 
 
 def keys(action: str, name: str | None, settings: Settings, told: dict[str, Any]) -> None:
-    """Create, list or revoke.
+    """Create, list, rotate or revoke; or let nobody in, and everybody again.
 
     Raises:
         UsageError: something is missing, or names nothing.
@@ -103,12 +103,35 @@ def keys(action: str, name: str | None, settings: Settings, told: dict[str, Any]
     try:
         if action == "list":
             _list(file.all())
+            if (since := file.paused()) is not None:
+                say(
+                    f"Nobody is let in since {time.strftime('%Y-%m-%d %H:%M', time.localtime(since))}: ponder keys resume"
+                )
+            return
+        if action == "pause":
+            file.pause()
+            say(
+                "No request is let in until: ponder keys resume. Those that run go on; SIGINT to the server ends them."
+            )
+            return
+        if action == "resume":
+            file.resume()
+            say("Requests are let in again.")
             return
         if not name:
             raise UsageError(f"Say which key: ponder keys {action} NAME")
         if action == "revoke":
             key = file.revoke(name)
             say(f"{key.id} ({key.name}) is revoked. Requests that run go on; new ones are refused.")
+            return
+        if action == "rotate":
+            grace = _seconds(told["grace"]) if told["grace"] else 0.0
+            secret, key = file.rotate(name, grace)
+            emit(secret)
+            until = f"works for {told['grace']} more" if grace else "is refused from now on"
+            say(
+                f"This is the new secret of {key.id} ({key.name}); it is shown now and never again. The old one {until}."
+            )
             return
         budget = Budget.parse(told["budget"]) if told["budget"] else None
         if budget is not None and budget.seconds is not None:

@@ -266,6 +266,8 @@ class Budget:
         """
         limits: dict[str, Any] = {}
         for part in filter(None, (p.strip().lower() for p in text.split(","))):
+            if re.search(r"\d{16}", part):
+                raise UsageError(f"The budget {part[:20]!r}... is larger than any. Leave the limit out.")
             if m := re.fullmatch(rf"(?:(tokens|total|calls)=)?{_NUMBER}([km]?)", part):
                 name = {None: "tokens", "total": "total_tokens"}.get(m[1], m[1])
                 amount: float = round(float(m[2]) * _UNITS[m[3]])

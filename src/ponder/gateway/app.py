@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ponder.gateway.answering import World
-    from ponder.gateway.asked import Form
+    from ponder.gateway.asked import Asked, Form
     from ponder.gateway.callers import Caller
+    from ponder.gateway.choosing import Chosen
     from ponder.gateway.keys import Keys
     from ponder.gateway.options import Options
     from ponder.gateway.served import Served
@@ -149,35 +150,41 @@ class Gateway:
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise Refusal("unsupported_media_type", "Send the body uncompressed.")
         raw = await body_of(exchange.receive, headers.get("content-length"))
-        body = read_json(raw)
+        body, text = read_json(raw)
         check_sizes(body)
-        asked = read(form, body, raw.decode("utf-8"))
+        asked = read(form, body, text)
         key = caller.key if caller else None
         chosen = choose(asked, headers, self.served, self.options, key)
-        served = self.served[chosen.model]
         given = headers.get("idempotency-key")
         if caller is None:
             raise Refusal("invalid_api_key", "This route needs a key.")
-        async with self._once.claimed(caller.id, given, raw, reply) as mine:
-            if not mine:
-                return
-            with self.callers.admitted(caller) as ledger:
-                reply._headers.update(caller.headers())
-                try:
-                    if chosen.strategy is None and served.ways:
-                        passing = Passing(asked, served, chosen.budget, ledger, exchange.id)
-                        passing.check()
-                        await _while_connected(partial(passing.answer, reply), exchange.receive)
-                    else:
-                        answering = Answering(exchange.id, asked, chosen, served, self.world, ledger)
-                        strategy = answering.checked()
-                        how = answering.streamed if asked.stream else answering.whole
-                        await _while_connected(partial(how, strategy, reply), exchange.receive)
-                except PonderError as error:
-                    raise refusal(error, spent=ledger.spent.completion) from error
-                finally:
-                    self.metrics.spent(chosen.model, chosen.name, ledger.spent)
-                    self._log(exchange, caller, chosen.name, chosen.model, ledger.spent.completion)
+
+        async def answer() -> None:
+            async with self._once.claimed(caller.id, given, raw, reply) as mine:
+                if mine:
+                    await self._answered(exchange, caller, asked, chosen)
+
+        await _while_connected(answer, exchange.receive)
+
+    async def _answered(self, exchange: Exchange, caller: Caller, asked: Asked, chosen: Chosen) -> None:
+        """One execution of a request, in its turn."""
+        reply, served = exchange.reply, self.served[chosen.model]
+        async with self.callers.admitted(caller) as ledger:
+            reply._headers.update(caller.headers())
+            try:
+                if chosen.strategy is None and served.ways:
+                    passing = Passing(asked, served, chosen.budget, ledger, exchange.id)
+                    passing.check()
+                    await passing.answer(reply)
+                else:
+                    answering = Answering(exchange.id, asked, chosen, served, self.world, ledger)
+                    strategy = answering.checked()
+                    await (answering.streamed if asked.stream else answering.whole)(strategy, reply)
+            except PonderError as error:
+                raise refusal(error, spent=ledger.spent.completion) from error
+            finally:
+                self.metrics.spent(chosen.model, chosen.kind, ledger.spent)
+                self._log(exchange, caller, chosen.name[:200], chosen.model, ledger.spent.completion)
 
     async def _models(self, exchange: Exchange) -> None:
         await exchange.reply.json(200, documents.models(self.served, self.options, _key(exchange)))
@@ -197,7 +204,7 @@ class Gateway:
         await exchange.reply.json(200, documents.openapi())
 
     async def _metrics(self, exchange: Exchange) -> None:
-        text = self.metrics.text().encode()
+        text = self.metrics.text(len(self.callers.door.waiting)).encode()
         await exchange.reply.whole(200, {"content-type": "text/plain; version=0.0.4; charset=utf-8"}, text)
 
     async def _healthz(self, exchange: Exchange) -> None:

@@ -95,9 +95,12 @@ def as_is(asked: Asked, can: Capabilities) -> AsIs:
 
 def _bias(given: Mapping[str, Any]) -> dict[int, float]:
     try:
-        return {int(token): float(value) for token, value in given.items()}
-    except (TypeError, ValueError):
-        raise Refusal("invalid_value", "logit_bias maps token ids to numbers.", "logit_bias") from None
+        found = {int(token): float(value) for token, value in given.items()}
+    except (TypeError, ValueError, OverflowError):
+        found = {-1: 0.0}
+    if not all(0 <= token < 1 << 31 and -100 <= value <= 100 for token, value in found.items()):
+        raise Refusal("invalid_value", "logit_bias maps token ids to numbers from -100 to 100.", "logit_bias")
+    return found
 
 
 def _number(body: Mapping[str, Any], key: str, default: float, low: float, high: float) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ponder.core.errors import UnknownName
 from ponder.core.problem import KINDS, Message, Problem
-from ponder.gateway.limits import CHOICES
+from ponder.gateway.limits import CHOICES, MOST_TOKENS
 from ponder.gateway.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -104,8 +104,10 @@ def read(form: Form, body: Mapping[str, Any], raw: str) -> Asked:
     if n > CHOICES:
         raise Refusal("invalid_value", f"n is at most {CHOICES}, not {n}.", "n")
     seed = body.get("seed")
-    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
-        raise Refusal("invalid_value", "seed is to be a whole number.", "seed")
+    if seed is not None and (
+        not isinstance(seed, int) or isinstance(seed, bool) or not -(1 << 63) <= seed < 1 << 63
+    ):
+        raise Refusal("invalid_value", "seed is to be a whole number of 64 bits.", "seed")
     effort = body.get("reasoning_effort")
     if effort is not None and not isinstance(effort, str):
         raise Refusal("invalid_value", "reasoning_effort is to be a text.", "reasoning_effort")
@@ -234,8 +236,11 @@ def _count(body: Mapping[str, Any], key: str) -> int | None:
     value = body.get(key)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Refusal("invalid_value", f"{key} is to be a whole number from 1 up, not {value!r}.", key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_TOKENS:
+        told = repr(value)[:40]
+        raise Refusal(
+            "invalid_value", f"{key} is to be a whole number from 1 to {MOST_TOKENS:,}, not {told}.", key
+        )
     return value
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from ponder.core.calls import NANO, Budget, Usage
+from ponder.gateway.door import Door
+from ponder.gateway.limits import QUEUE_SECONDS
 from ponder.gateway.refusals import Refusal
 from ponder.runtime.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
     from ponder.gateway.keys import Key, Keys
     from ponder.gateway.options import Options
@@ -79,7 +81,7 @@ class Callers:
     def __init__(self, keys: Keys | None, options: Options) -> None:
         self.keys, self.options = keys, options
         self.ledger = Ledger(options.limit)
-        self.in_flight = 0
+        self.door = Door(options.requests, options.queue, QUEUE_SECONDS)
         self._open = Caller(None, Ledger(None, self.ledger))
         self._known: OrderedDict[str, Caller] = OrderedDict()
 
@@ -117,16 +119,38 @@ class Callers:
         self._known.move_to_end(key.id)
         return caller
 
-    @contextmanager
-    def admitted(self, caller: Caller) -> Iterator[Ledger]:
+    @property
+    def in_flight(self) -> int:
+        """Requests that are served, or wait to be."""
+        return self.door.inside + len(self.door.waiting)
+
+    @asynccontextmanager
+    async def admitted(self, caller: Caller) -> AsyncIterator[Ledger]:
         """Let one request in, with a ledger of what this caller may still spend; record what it spent at its end.
 
         Raises:
             Refusal: too many at once or a minute, or nothing is left.
 
         """
-        if self.in_flight >= self.options.requests:
-            raise Refusal("overloaded", f"{self.in_flight} requests are in flight. Try again.")
+        self._check(caller)
+        caller.in_flight += 1
+        try:
+            async with self.door.passed():
+                ledger = Ledger(None, caller.ledger)
+                try:
+                    yield ledger
+                finally:
+                    if caller.key and self.keys:
+                        self.keys.spend(caller.id, ledger.spent)
+        finally:
+            caller.in_flight -= 1
+
+    def _check(self, caller: Caller) -> None:
+        """Raises a Refusal for who may not ask now."""
+        if self.keys and self.keys.paused():
+            raise Refusal(
+                "paused", "This server was told to serve nobody for now: `ponder keys resume` ends that."
+            )
         if caller.key and caller.in_flight >= self.options.at_once:
             raise Refusal(
                 "rate_limit_exceeded",
@@ -148,16 +172,6 @@ class Callers:
             raise Refusal(
                 "insufficient_quota", f"The budget of {' and '.join(spent)} is spent. Ask for more."
             )
-        caller.in_flight += 1
-        self.in_flight += 1
-        ledger = Ledger(None, caller.ledger)
-        try:
-            yield ledger
-        finally:
-            caller.in_flight -= 1
-            self.in_flight -= 1
-            if caller.key and self.keys:
-                self.keys.spend(caller.id, ledger.spent)
 
     def _gives_back(self, caller: Caller) -> bool:
         """Whether requests in flight may still give back what they have set aside."""

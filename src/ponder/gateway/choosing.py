@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ponder.core.calls import Budget
 from ponder.core.errors import UnknownName, UsageError
-from ponder.gateway.limits import SAMPLES
+from ponder.gateway.limits import LENGTH, NAME, SAMPLES
 from ponder.gateway.options import NONE, Preset
 from ponder.gateway.refusals import Refusal
 from ponder.strategies import parse
@@ -35,6 +35,10 @@ HEADERS: Final = {
 _REACHES: Final = re.compile(r"[/\\~]|\b(prm|orm)\b|\b(model|url|policy)\b")
 """What would reach for files, servers or weights."""
 
+_NUMBER: Final = re.compile(r"(\w+)=(\d+)\b")
+_LENGTHS: Final = re.compile(r"max_\w+|\w*tokens|window|limit|thinking|top_k|beta")
+"""Whole numbers of a strategy that are no counts of calls."""
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -49,6 +53,11 @@ class Chosen:
     @property
     def name(self) -> str:
         return NONE if self.strategy is None else str(self.strategy)
+
+    @property
+    def kind(self) -> str:
+        """For counters: the preset, or the strategy without its parameters, so that no client makes up new ones."""
+        return self.preset or (NONE if self.strategy is None else self.strategy.name)
 
 
 def choose(
@@ -75,10 +84,14 @@ def choose(
     by, name, param = next(one for one in named if one[1] is not None)
     if not isinstance(name, str):
         raise Refusal("invalid_ponder_param", f"{param} is to be the name of a strategy.", param)
+    if len(name) > NAME:
+        raise Refusal("invalid_ponder_param", f"A strategy has at most {NAME:,} characters.", param)
     try:
         preset = options.preset(name)
         listed = name in options.presets or name == NONE
         strategy = _with_params(preset, asked.ponder.get("params"))
+        if strategy is not None and (not listed or asked.ponder.get("params")):
+            _check_counts(str(strategy))
         strategy = _with_max_tokens(strategy, preset, asked)
     except UsageError as error:
         raise Refusal("invalid_ponder_param", str(error), param) from None
@@ -139,11 +152,19 @@ def _replaced(strategy: Any, wanted: Mapping[str, Any]) -> Strategy:
     return found
 
 
+def _check_counts(told: str) -> None:
+    """Raises a UsageError for numbers that no request is served with, also those of a strategy or scorer inside."""
+    if len(told) > NAME:
+        raise UsageError(f"A strategy has at most {NAME:,} characters here.")
+    for key, number in _NUMBER.findall(told):
+        most = LENGTH if _LENGTHS.fullmatch(key) else SAMPLES
+        if len(number) > len(str(most)) or int(number) > most:
+            raise UsageError(f"{key} is at most {most:,} here, not {number[:20]}.")
+
+
 def _spelled(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int) and value > SAMPLES and key in ("n", "width", "depth", "w"):
-        raise UsageError(f"{key} is at most {SAMPLES} here, not {value}.")
     if isinstance(value, int | float):
         return str(value)
     if value is None:
@@ -155,7 +176,7 @@ def _spelled(key: str, value: Any) -> str:
 
 def _with_max_tokens(strategy: Strategy | None, preset: Preset, asked: Asked) -> Strategy | None:
     """`max_tokens` of a request caps each text that may become the answer, unless `ponder.params` says otherwise."""
-    most, it = asked.max_tokens, strategy
+    most, it = None if asked.max_tokens is None else min(asked.max_tokens, LENGTH), strategy
     names = {f.name for f in fields(it)} if it is not None else set()  # type: ignore[arg-type]  # they all are
     if (
         it is None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ponder.core.calls import Budget, Usage
-from ponder.core.errors import StoreError, UnknownName
+from ponder.core.errors import StoreError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,13 +34,18 @@ CREATE TABLE IF NOT EXISTS keys (
   scopes TEXT NOT NULL, models TEXT NOT NULL, presets TEXT NOT NULL, strategy TEXT, budget TEXT, rate INTEGER,
   prompt INTEGER NOT NULL DEFAULT 0, cached INTEGER NOT NULL DEFAULT 0, completion INTEGER NOT NULL DEFAULT 0,
   scorer INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0, nanodollars INTEGER NOT NULL DEFAULT 0,
-  requests INTEGER NOT NULL DEFAULT 0
+  requests INTEGER NOT NULL DEFAULT 0, old BLOB, old_until REAL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS paused (since REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS replies (
   owner TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, at REAL NOT NULL, status INTEGER NOT NULL,
   headers TEXT NOT NULL, answer BLOB NOT NULL, PRIMARY KEY (owner, name)
 ) STRICT;
 """
+_ADDED: Final = {"old": "BLOB", "old_until": "REAL"}
+"""Columns that files of earlier versions lack."""
+MOST_REPLIES: Final = 1_000
+"""Answers that are kept for one key."""
 KEPT: Final = 24 * 3600.0
 """Seconds that answers are kept for their Idempotency-Key."""
 
@@ -87,6 +92,10 @@ class Keys:
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA trusted_schema=OFF;"
             )
             self._db.executescript(_SCHEMA)
+            there = {row["name"] for row in self._db.execute("PRAGMA table_info(keys)")}
+            for column in _ADDED.keys() - there:
+                self._db.execute(f"ALTER TABLE keys ADD COLUMN {column} {_ADDED[column]}")
+            self._db.execute("DELETE FROM replies WHERE at < ?", (time.time() - KEPT,))
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"The keys in {path} cannot be opened: {error}. Look at the file.") from None
 
@@ -110,7 +119,7 @@ class Keys:
             if scope not in SCOPES:
                 raise UnknownName("scope", scope, SCOPES)
         ident = f"pnd_{secrets.token_hex(6)}"
-        secret = f"{ident}_{secrets.token_urlsafe(32)}"
+        secret = _secret(ident)
         row = {
             "id": ident,
             "name": name,
@@ -158,9 +167,43 @@ class Keys:
         """The key that a secret is, if it may be used."""
         read = _KEY.fullmatch(secret)
         row = self._run("SELECT * FROM keys WHERE id = ?", (read[1] if read else "",)).fetchone()
-        same = hmac.compare_digest(_hash(secret), bytes(row["hash"]) if row else bytes(32))
+        now, given = time.time(), _hash(secret)
+        same = hmac.compare_digest(given, bytes(row["hash"]) if row else bytes(32))
+        if row and row["old"] and now < row["old_until"]:
+            same |= hmac.compare_digest(given, bytes(row["old"]))
         key = _key(row) if row else None
-        return key if key and same and key.valid(time.time()) else None
+        return key if key and same and key.valid(now) else None
+
+    def rotate(self, said: str, grace: float = 0.0) -> tuple[str, Key]:
+        """A new secret for a key, which keeps its limits and what it spent; the old one goes on for `grace` seconds.
+
+        Raises:
+            UnknownName: see `named`.
+            UsageError: it was revoked.
+
+        """
+        key = self.named(said)
+        if key.revoked is not None:
+            raise UsageError(f"{key.id} is revoked. Make a new key: ponder keys create {key.name}")
+        secret = _secret(key.id)
+        self._run(
+            "UPDATE keys SET old = hash, old_until = ?, hash = ? WHERE id = ?",
+            (time.time() + grace, _hash(secret), key.id),
+        )
+        return secret, key
+
+    def pause(self) -> None:
+        """From now on no request is let in, whatever its key."""
+        self._run("INSERT INTO paused SELECT ? WHERE NOT EXISTS (SELECT 1 FROM paused)", (time.time(),))
+
+    def resume(self) -> None:
+        """The end of `pause`."""
+        self._run("DELETE FROM paused")
+
+    def paused(self) -> float | None:
+        """Since when nobody is let in, if so."""
+        row = self._run("SELECT since FROM paused").fetchone()
+        return row["since"] if row else None
 
     def revoke(self, said: str) -> Key:
         """From now on it is refused; see `named` for errors."""
@@ -200,12 +243,21 @@ class Keys:
         """Remember an answer."""
         told = (owner, name, body, time.time(), status, json.dumps(headers), answer)
         self._run("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?)", told)
+        self._run(
+            "DELETE FROM replies WHERE owner = ? AND name IN (SELECT name FROM replies WHERE owner = ? ORDER BY at DESC "
+            "LIMIT -1 OFFSET ?)",
+            (owner, owner, MOST_REPLIES),
+        )
 
     def _run(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(statement, values)
         except sqlite3.Error as error:
             raise StoreError(f"The keys in {self.path} cannot be used: {error}. Look at the file.") from None
+
+
+def _secret(ident: str) -> str:
+    return f"{ident}_{secrets.token_urlsafe(32)}"
 
 
 def _hash(secret: str) -> bytes:

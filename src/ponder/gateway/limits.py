@@ -24,12 +24,24 @@ CHOICES: Final = 16
 """`n` of a request."""
 STOPS: Final = 8
 LOGPROBS: Final = 20
+VALUES: Final = 100_000
+"""Values in a body, of whatever kind: small ones take far more memory than their letters."""
 SAMPLES: Final = 256
 """The most that n, width and other counts of a strategy may be."""
+MOST_TOKENS: Final = 10_000_000
+"""What `max_tokens` may be."""
+LENGTH: Final = 1_000_000
+"""The most that a length in tokens, or another number of a strategy, may be."""
+NAME: Final = 2_000
+"""Characters of a strategy as it is written, its parameters included."""
 SECONDS: Final = 1_800.0
 """The latest deadline."""
 AT_ONCE: Final = 16
 """Requests in flight of one key."""
+QUEUE: Final = 400
+"""Requests that wait while as many are served as may be."""
+QUEUE_SECONDS: Final = 30.0
+"""The longest wait in that line."""
 HEADER: Final = 16_384
 """Bytes of all headers."""
 IDEMPOTENCY_KEY: Final = 255
@@ -59,26 +71,34 @@ async def body_of(receive: Receive, length: str | None) -> bytes:
     raise Refusal("request_timeout", f"The body did not come within {BODY_SECONDS:g} s.")
 
 
-def read_json(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body.
+def read_json(body: bytes) -> tuple[dict[str, Any], str]:
+    """The JSON object of a body, and its text.
 
     Raises:
-        Refusal: it is none, or nested too deeply.
+        Refusal: it is none, not in UTF-8, nested too deeply, of too many values, or has a key twice in one object: who
+            reads it after us may take the other one.
 
     """
     try:
-        value = json.loads(body, parse_constant=_refuse)
+        text = body.decode("utf-8")
+        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
     except RecursionError:
         raise _too_deep() from None
+    except UnicodeDecodeError:
+        raise Refusal("invalid_value", "The body is not in UTF-8.") from None
     except ValueError as error:
         raise Refusal("invalid_value", f"The body is no JSON: {str(error)[:100]}.") from None
     if not isinstance(value, dict):
         raise Refusal("invalid_value", "The body is to be a JSON object.")
     inside: list[Any] = [value]
+    many = 0
     for _ in range(DEEPEST):
         inside = [part for outer in inside for part in _parts(outer)]
+        many += len(inside)
+        if many > VALUES:
+            raise Refusal("request_too_large", f"A body has at most {VALUES:,} values. Send fewer.")
         if not inside:
-            return value
+            return value, text
     raise _too_deep()
 
 
@@ -100,6 +120,15 @@ def check_sizes(body: dict[str, Any]) -> None:
 
 def _parts(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{twice[:40]!r} stands twice in one object")
+    return found
 
 
 def _refuse(name: str) -> Any:

@@ -40,8 +40,8 @@ class Metrics:
             if amount := getattr(usage, kind):
                 self.tokens[model, strategy, kind] += amount
 
-    def text(self) -> str:
-        """All of it."""
+    def text(self, waiting: int = 0) -> str:
+        """All of it; `waiting` requests are in line."""
         lines = ["# TYPE ponder_requests_total counter"]
         lines += [
             f'ponder_requests_total{{route="{r}",status="{s}"}} {n}'
@@ -53,6 +53,7 @@ class Metrics:
             for (m, s, k), n in sorted(self.tokens.items())
         ]
         lines += ["# TYPE ponder_requests_in_flight gauge", f"ponder_requests_in_flight {self.in_flight}"]
+        lines += ["# TYPE ponder_requests_waiting gauge", f"ponder_requests_waiting {waiting}"]
         lines += ["# TYPE ponder_request_seconds histogram"]
         for route, counts in sorted(self.seconds.items()):
             total = 0

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 
 from ponder.gateway.limits import IDEMPOTENCY_KEY
 from ponder.gateway.refusals import Refusal
+from ponder.gateway.replying import RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ponder.gateway.keys import Keys
     from ponder.gateway.replying import Reply
-
-_LARGEST: Final = 4_000_000
 
 
 @dataclass
@@ -67,7 +66,7 @@ class Once:
                 reply.ended
                 and not reply.failed
                 and reply.status == 200
-                and len(reply.recorded or b"") <= _LARGEST
+                and len(reply.recorded or b"") <= RECORDED
             ):
                 told = {k: v for k, v in reply.told.items() if k not in ("content-length", "x-request-id")}
                 self._keys.keep(owner, name, asked, reply.status, told, bytes(reply.recorded or b""))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ponder.core.calls import Budget
 from ponder.core.errors import UnknownName, UsageError
-from ponder.gateway.limits import AT_ONCE
+from ponder.gateway.limits import AT_ONCE, QUEUE
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Options:
         budget: of a request that names none.
         most: what a request may ask for at most.
         limit: what all requests together may spend, until the next start.
-        requests: in flight at once; more get a 503.
+        requests: served at once.
+        queue: requests that wait for one of those to end, 30 seconds at most; more get a 503.
         at_once: requests of one key in flight; more get a 429.
         hosts: names that clients may use for this server, beside localhost, its address and any bare address.
         origins: pages that may call it from a browser, "https://chat.example.org".
@@ -90,6 +91,7 @@ class Options:
     most: Budget = Budget(tokens=1_000_000, seconds=1_800.0)
     limit: Budget = Budget()
     requests: int = 256
+    queue: int = QUEUE
     at_once: int = AT_ONCE
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
@@ -193,6 +195,7 @@ _READ: Final[dict[str, Any]] = {
     "most": _budget,
     "limit": _budget,
     "requests": _whole,
+    "queue": _whole,
     "at_once": _whole,
     "hosts": _texts,
     "origins": _texts,

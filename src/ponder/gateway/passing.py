@@ -17,8 +17,8 @@ import anyio
 
 from ponder.core.calls import Usage
 from ponder.core.errors import EngineError, OutOfBudget
-from ponder.engines.servers.failures import refused
-from ponder.engines.servers.reading import Garbled, Said, read
+from ponder.engines.servers.failures import refused, without_secrets
+from ponder.engines.servers.reading import Said, read
 from ponder.engines.servers.sse import Parser
 from ponder.gateway.limits import CHOICES
 from ponder.gateway.members import replaced
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ponder.core.calls import Budget
-    from ponder.engines.servers.link import Passed
+    from ponder.engines.servers.link import Link, Passed
     from ponder.gateway.asked import Asked
     from ponder.gateway.replying import Reply
     from ponder.gateway.served import Served
@@ -38,9 +38,18 @@ if TYPE_CHECKING:
 
 REFUSED: Final = re.compile(
     r"chat_template|custom_logit_processor|prompt_embeds|lora.*|kv_transfer_params|bootstrap_.*|media_io_kwargs|"
-    r"mm_processor_kwargs|vllm_xargs|priority|cache_salt|request_id|rid|api_base|base_url|api_key"
+    r"mm_processor_kwargs|vllm_xargs|priority|cache_salt|request_id|rid|api_base|base_url|api_key",
+    re.IGNORECASE,
 )
-"""Fields that reach into a server: never passed on."""
+"""Fields that reach into a server: never passed on, in whatever letters, for some servers do not tell them apart."""
+
+OURS: Final = ("model", "messages", "prompt", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens",
+               "chat_template_kwargs", "ponder")  # fmt: skip
+"""Fields that are read here, and are to be what the server reads."""
+
+UNCOUNTED: Final = frozenset({"n_predict", "num_predict", "max_new_tokens", "n_cmpl", "best_of", "use_beam_search",
+                              "beam_width"})  # fmt: skip
+"""Other names of limits, and what draws more texts than `n`: not passed on where a budget limits tokens."""
 
 TEMPLATE_KWARGS: Final = ("enable_thinking", "thinking", "reasoning_effort")
 """What a template may be told."""
@@ -80,6 +89,8 @@ class Passing:
                 raise Refusal(
                     "unsupported_parameter", f"{key} is not passed on to a server. Leave it out.", key
                 )
+            if key not in OURS and key.casefold() in OURS:
+                raise Refusal("unsupported_parameter", f"Write {key[:40]} in small letters.", key)
         kwargs = body.get("chat_template_kwargs")
         if kwargs is not None and (not isinstance(kwargs, dict) or set(kwargs) - set(TEMPLATE_KWARGS)):
             raise Refusal(
@@ -115,7 +126,7 @@ class Passing:
                 body = self._body(way.model, lease, limited=scope.limited)
                 path = "/v1/chat/completions" if self.asked.form == "chat" else "/v1/completions"
                 async with link.passed(path, body, lambda: self.tokens) as passed:
-                    await self._pass(passed, reply, link.where)
+                    await self._pass(passed, reply, link)
             if deadline.cancelled_caught:
                 await self._late(reply)
         except EngineError as error:
@@ -140,14 +151,15 @@ class Passing:
         """The request as it came, for this server."""
         new: dict[str, Any] = {"model": model}
         if limited:
+            self._check_limits()
             each = lease.granted // self.asked.n
             if each < 1:
                 raise OutOfBudget("The budget has not a token for each choice. Ask for fewer, or give more.")
             if self.asked.max_tokens is None or each < self.asked.max_tokens:
-                named = (
-                    "max_completion_tokens" if "max_completion_tokens" in self.asked.body else "max_tokens"
-                )
-                new[named] = each
+                names = [
+                    f for f in ("max_tokens", "max_completion_tokens") if self.asked.body.get(f) is not None
+                ]
+                new |= dict.fromkeys(names or ["max_tokens"], each)
             if self.asked.stream and not self.asked.usage:
                 new["stream_options"] = {
                     **(self.asked.body.get("stream_options") or {}),
@@ -156,11 +168,20 @@ class Passing:
                 self._hide_usage = True
         return replaced(self.asked.raw, new, without=("ponder",)).encode("utf-8", "surrogatepass")
 
+    def _check_limits(self) -> None:
+        for key in self.asked.body:
+            if key.casefold() in UNCOUNTED:
+                raise Refusal(
+                    "unsupported_parameter",
+                    f"{key[:40]} is not passed on where a budget limits tokens. Use max_tokens and n.",
+                    key,
+                )
+
     # -- and back -------------------------------------------------------------------------------------------------
 
-    async def _pass(self, passed: Passed, reply: Reply, where: str) -> None:
+    async def _pass(self, passed: Passed, reply: Reply, link: Link) -> None:
         if passed.status != 200:
-            await self._refused(passed, reply, where)
+            await self._refused(passed, reply, link)
             return
         headers = {"x-ponder-strategy": "none"}
         if "text/event-stream" in passed.headers.get("content-type", ""):
@@ -168,7 +189,7 @@ class Passing:
             await self._stream(passed.pieces, reply)
             await reply.end()
             return
-        text = await _text(passed.pieces, where)
+        text = await _text(passed.pieces, link.where)
         self._count(text)
         spent = str(self.usage.completion if self.usage else self.tokens)
         headers |= {"content-type": passed.headers.get("content-type", "application/json")}
@@ -190,7 +211,7 @@ class Passing:
         try:
             told = json.loads(data)
             heard = read(told, None)
-        except (ValueError, Garbled):
+        except (ValueError, RecursionError):
             return False
         self._hear(heard)
         return told.get("choices") == [] and heard.usage is not None
@@ -198,7 +219,7 @@ class Passing:
     def _count(self, text: bytes) -> None:
         try:
             self._hear(read(json.loads(text), None))
-        except (ValueError, Garbled):
+        except (ValueError, RecursionError):
             return
 
     def _hear(self, heard: Said) -> None:
@@ -206,9 +227,10 @@ class Passing:
         if heard.usage is not None:
             self.usage = heard.usage
 
-    async def _refused(self, passed: Passed, reply: Reply, where: str) -> None:
-        text = await _text(passed.pieces, where)
-        error = refused(passed.status, passed.headers, text.decode("utf-8", "replace"), where)
+    async def _refused(self, passed: Passed, reply: Reply, link: Link) -> None:
+        where = link.where
+        said = link.hidden((await _text(passed.pieces, where)).decode("utf-8", "replace"))
+        error = refused(passed.status, passed.headers, said, where)
         if passed.status not in CLIENTS_OWN:
             raise error
         headers = {"content-type": "application/json", "x-ponder-strategy": "none"}
@@ -216,10 +238,10 @@ class Passing:
             if name in passed.headers:
                 headers[name] = passed.headers[name]
         try:
-            json.loads(text)
-        except ValueError:
+            json.loads(said)
+        except (ValueError, RecursionError):
             raise error from None
-        await reply.whole(passed.status, headers, _without_secrets(text))
+        await reply.whole(passed.status, headers, without_secrets(said).encode())
 
     async def _broken(self, reply: Reply, error: EngineError) -> None:
         """The stream is open: an error goes there, and no [DONE] after it."""
@@ -258,7 +280,3 @@ async def _text(pieces: AsyncIterator[bytes], where: str) -> bytes:
         if len(found) > _LARGEST:
             raise EngineError(f"{where} sent more than {_LARGEST:,} bytes in one answer.")
     return bytes(found)
-
-
-def _without_secrets(text: bytes) -> bytes:
-    return re.sub(rb"\b(sk|pk|key|Bearer)[-_ ][\w-]{8,}|(?<=//)[^/@\s\"]+@", b"[redacted]", text)

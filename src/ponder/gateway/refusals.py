@@ -54,7 +54,8 @@ KINDS: Final[dict[str, Kind]] = {
     "internal_error": Kind(500, "server_error", "a mistake of ours; the log has it"),
     "upstream_error": Kind(502, _UP, "the model, or the way to it, failed, tries included"),
     "all_samples_failed": Kind(502, _UP, "every sample failed"),
-    "overloaded": Kind(503, _BUSY, "too many requests in flight"),
+    "overloaded": Kind(503, _BUSY, "too many requests are served, and wait"),
+    "paused": Kind(503, _BUSY, "someone paused this server"),
     "shutting_down": Kind(503, _BUSY, "the server ends; ask another, or later"),
     "deadline_exceeded": Kind(504, _UP, "the deadline came before any answer"),
 }

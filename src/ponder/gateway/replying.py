@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,9 @@ SSE: Final = {
     "x-accel-buffering": "no",
 }
 DONE: Final = b"data: [DONE]\n\n"
+RECORDED: Final = 4_000_000
+"""Bytes of an answer that are kept for who asks for it again."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Reply:
@@ -43,12 +47,15 @@ class Reply:
     async def start(self, status: int, headers: Mapping[str, str]) -> None:
         """The status and the headers."""
         self.status, self.told = status, {**self._headers, **headers}
-        pairs = [(k.lower().encode("latin-1"), v.encode("latin-1", "replace")) for k, v in self.told.items()]
+        pairs = [
+            (k.lower().encode("latin-1"), _CONTROL.sub(" ", v).encode("latin-1", "replace"))
+            for k, v in self.told.items()
+        ]
         await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def write(self, data: bytes) -> None:
         """A piece of the body."""
-        if self.recorded is not None:
+        if self.recorded is not None and len(self.recorded) <= RECORDED:
             self.recorded += data
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
@@ -73,8 +80,7 @@ class Reply:
 
     async def json(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         """JSON."""
-        text = json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
-        await self.whole(status, {"content-type": "application/json", **(headers or {})}, text)
+        await self.whole(status, {"content-type": "application/json", **(headers or {})}, _json(body))
 
 
 class Outbox:
@@ -132,5 +138,11 @@ class Outbox:
 
 def event(body: Any) -> bytes:
     """JSON as one server-sent event."""
-    text = json.dumps(body, ensure_ascii=False, allow_nan=False)
-    return b"data: " + text.encode("utf-8", "surrogatepass") + b"\n\n"
+    return b"data: " + _json(body) + b"\n\n"
+
+
+def _json(body: Any) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:  # half a character, which JSON can say and UTF-8 cannot
+        return json.dumps(body, allow_nan=False).encode()

@@ -15,6 +15,7 @@ from ponder import config
 from ponder.core.errors import UsageError
 from ponder.gateway.answering import World
 from ponder.gateway.app import Gateway
+from ponder.gateway.connections import IDLE_SECONDS, Connection
 from ponder.gateway.hosts import loopback
 from ponder.runtime.equality import Equality
 
@@ -78,14 +79,14 @@ async def running(
     server = _Server(
         uvicorn.Config(
             gateway,
+            http=Connection,
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
             proxy_headers=False,
             ws="none",
-            h11_max_incomplete_event_size=32_768,
-            timeout_keep_alive=75,
+            timeout_keep_alive=round(IDLE_SECONDS),
             timeout_graceful_shutdown=1,
             backlog=4096,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import OrderedDict
 from dataclasses import replace
@@ -119,7 +120,7 @@ class Server:
             nonlocal usage
             said = read(event, found.words.told)
             if said.error is not None:
-                raise told(said.error, self.link.where, spent())
+                raise told(self.link.hidden(json.dumps(said.error)), self.link.where, spent())
             usage = said.usage or usage
             for part in said.parts:
                 if not 0 <= part.index < n:

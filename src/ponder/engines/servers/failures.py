@@ -17,7 +17,7 @@ import email.utils
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ponder.core.errors import ContextOverflow, EngineError, TransientError
 
@@ -32,7 +32,7 @@ _TOO_LONG = re.compile(
     r"context[_ ](length|size|window)|maximum context|too many tokens|longer than the model|exceed_context",
     re.IGNORECASE,
 )
-_SECRET = re.compile(r"\b(sk|pk|key|Bearer)[-_ ][\w-]{8,}|(?<=//)[^/@\s]+@", re.IGNORECASE)
+_SECRET = re.compile(r"\b(sk|pk|key|Bearer)[-_ ][\w-]{8,}|(?<=//)[^/@\s\"]+@", re.IGNORECASE)
 
 
 def refused(status: int, headers: Mapping[str, str], body: str, where: str) -> EngineError:
@@ -58,8 +58,9 @@ def refused(status: int, headers: Mapping[str, str], body: str, where: str) -> E
     return EngineError(f"{where} answered {status}: {said}")
 
 
-def told(error: Any, where: str, spent: int) -> EngineError:
-    """What an error in the middle of a stream means."""
+def told(said: str, where: str, spent: int) -> EngineError:
+    """What an error in the middle of a stream means, which is JSON."""
+    error = json.loads(said)
     error = error if isinstance(error, dict) else {"message": str(error)}
     code = error.get("code")
     status = code if isinstance(code, int) else 500 if "server" in str(error.get("type", "server")) else 400
@@ -96,4 +97,9 @@ def _said(body: str) -> str:
     except ValueError:
         text = re.sub(r"<[^>]*>", " ", body)
     text = " ".join(str(text or "it did not say why").split())[:300]
-    return _SECRET.sub("[redacted]", text).rstrip(".") + "."
+    return without_secrets(text).rstrip(".") + "."
+
+
+def without_secrets(text: str) -> str:
+    """A text without what looks like a key, or like the password of a URL."""
+    return _SECRET.sub("[redacted]", text)

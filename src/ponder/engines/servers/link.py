@@ -92,6 +92,10 @@ class Link:
         self._ends: weakref.WeakKeyDictionary[Any, list[AsyncGenerator[None]]] = weakref.WeakKeyDictionary()
         self._reuse = True
 
+    def hidden(self, text: str) -> str:
+        """What a server said, without our key, which some say again."""
+        return text.replace(self._key, "[redacted]") if self._key else text
+
     def close(self) -> None:
         """No call is made from now on. Connections close with the event loop that they belong to."""
         self.closed = True
@@ -131,7 +135,7 @@ class Link:
             response = await self._send(session, "POST", path, body)
             try:
                 if response.status != 200:
-                    raise refused(response.status, response.headers, await self._text(response), self.where)
+                    raise refused(response.status, response.headers, await self._error(response), self.where)
                 done = await self._events(response, take, spent)
             except BaseException:
                 response.close()
@@ -200,7 +204,7 @@ class Link:
                 raise
             response.release()
             if response.status != 200:
-                raise refused(response.status, response.headers, text, self.where)
+                raise refused(response.status, response.headers, self.hidden(text), self.where)
             try:
                 return json.loads(text)
             except (ValueError, RecursionError):
@@ -223,6 +227,9 @@ class Link:
             self._reuse = False
             self._sessions.clear()
         return await (await self._session()).request(method, self.url + path, **asked)
+
+    async def _error(self, response: aiohttp.ClientResponse) -> str:
+        return self.hidden(await self._text(response))
 
     async def _text(self, response: aiohttp.ClientResponse) -> str:
         body = bytearray()
@@ -284,7 +291,9 @@ class Link:
             limit=0, ssl=verified, resolver=_resolver(), force_close=not self._reuse
         )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING, sock_read=self._patience)
-        headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
+        headers = {"accept-encoding": "identity"}  # streams are small, and nothing can swell
+        if self._key:
+            headers["authorization"] = f"Bearer {self._key}"
         return aiohttp.ClientSession(
             connector=connector,
             timeout=timeout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,6 +21,10 @@ _ENDS: dict[str, Ended] = {
     "content_filter": "filtered",
     "word": "stop",
 }
+
+
+MOST_TOOLS = 128
+"""Tool calls in one message."""
 
 
 class Garbled(ValueError):
@@ -87,7 +92,7 @@ def read(event: Any, told: str | None) -> Said:
             choices = tuple(_choice(choice, told) for choice in event["choices"])
             return Said(choices, _usage(event.get("usage")))
         return _native(event)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Garbled(f"an event has another form than it should ({str(error)[:80]})") from None
 
 
@@ -98,6 +103,7 @@ def _choice(choice: Mapping[str, Any], told: str | None) -> Part:
     ids = tuple(map(_whole, choice.get("token_ids") or ids))
     ended = choice.get("finish_reason")
     by = choice.get(told) if told else None
+    by = by if isinstance(by, str | int) else None
     how = _ENDS.get(ended, "failed") if ended else None
     if how == "eos" and isinstance(by, str):
         how = "stop"
@@ -110,7 +116,7 @@ def _choice(choice: Mapping[str, Any], told: str | None) -> Part:
         logs,
         tops,
         _text(said.get("reasoning_content") or said.get("reasoning")),
-        tuple(said.get("tool_calls") or ()),
+        _tools(said.get("tool_calls")),
         how,
         by,
     )
@@ -125,11 +131,11 @@ def _native(event: Mapping[str, Any]) -> Said:
         ids=tuple(map(_whole, event.get("tokens") or ())),
         pieces=None,
         total=total,
-        logprobs=tuple(float(p["logprob"]) for p in probs) or None,
-        tops=tuple(tuple((_whole(t["id"]), float(t["logprob"])) for t in p["top_logprobs"]) for p in probs)
+        logprobs=tuple(_log(p["logprob"]) for p in probs) or None,
+        tops=tuple(tuple((_whole(t["id"]), _log(t["logprob"])) for t in p["top_logprobs"]) for p in probs)
         or None,
         ended=_ENDS.get(ended, "failed") if ended else None,
-        by=event.get("stopping_word") or None,
+        by=_text(event.get("stopping_word")) or None,
     )
     prompt = event.get("tokens_evaluated")
     timings = event.get("timings") or {}
@@ -152,21 +158,19 @@ def _logprobs(
         return (), None, None, None
     if "content" in told:
         content = told["content"] or ()
-        logs = tuple(float(t["logprob"]) for t in content)
+        logs = tuple(_log(t["logprob"]) for t in content)
         likeliest = [t.get("top_logprobs") or () for t in content]
         tops = None
         if content and all(likeliest) and all("id" in top for tops in likeliest for top in tops):
-            tops = tuple(
-                tuple((_whole(top["id"]), float(top["logprob"])) for top in one) for one in likeliest
-            )
+            tops = tuple(tuple((_whole(top["id"]), _log(top["logprob"])) for top in one) for one in likeliest)
         return (), tuple(_text(t["token"]) for t in content), logs or None, tops
     tokens: Sequence[str] = told.get("tokens") or ()
-    logs = tuple(0.0 if p is None else float(p) for p in told.get("token_logprobs") or ())
+    logs = tuple(0.0 if p is None else _log(p) for p in told.get("token_logprobs") or ())
     named = bool(tokens) and all(token.startswith("token_id:") for token in tokens)
     if not named:
         return (), tuple(map(_text, tokens)), logs or None, None
     ranked = tuple(
-        tuple(sorted(((_id(token), float(p)) for token, p in (top or {}).items()), key=lambda item: -item[1]))
+        tuple(sorted(((_id(token), _log(p)) for token, p in (top or {}).items()), key=lambda item: -item[1]))
         for top in told.get("top_logprobs") or ()
     )
     return tuple(map(_id, tokens)), None, logs or None, ranked or None
@@ -182,13 +186,31 @@ def _usage(told: Any) -> Usage | None:
 
 
 def _id(token: str) -> int:
-    return int(token.removeprefix("token_id:"))
+    return _whole(int(token.removeprefix("token_id:")))
 
 
 def _whole(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40:
         return value
     raise TypeError("not a whole number")
+
+
+def _log(value: Any) -> float:
+    number = float(value)
+    if math.isnan(number) or number == math.inf:
+        raise ValueError("not a log-probability")
+    return number
+
+
+def _tools(told: Any) -> tuple[Mapping[str, Any], ...]:
+    """Pieces of tool calls, of which each has the form that it should have."""
+    for tool in told or ():
+        said = tool.get("function") or {}
+        if not 0 <= _whole(tool.get("index") or 0) < MOST_TOOLS or not isinstance(said, Mapping):
+            raise TypeError("not a tool call")
+        for key in ("name", "arguments"):
+            _text(said.get(key))
+    return tuple(told or ())
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,7 @@ from ponder.core.calls import Usage
 from ponder.core.prefix import Segment
 from ponder.core.problem import Message
 from ponder.core.protocols import Delta
-from ponder.engines.servers.reading import Garbled
+from ponder.engines.servers.reading import MOST_TOOLS, Garbled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -285,10 +285,11 @@ def of_each(usage: Usage | None, n: int, writings: list[Writing]) -> list[Usage 
 
 def _join(tools: list[dict[str, Any]], more: Any) -> None:
     """Put the pieces of tool calls together, by their index."""
-    at = more.get("index", len(tools))
-    while len(tools) <= at < 128:
+    at = more.get("index")
+    at = min(len(tools) if at is None else at, MOST_TOOLS - 1)
+    while len(tools) <= at:
         tools.append({"type": "function", "function": {"name": "", "arguments": ""}})
     tool, said = tools[at], more.get("function") or {}
     tool.update({k: v for k, v in more.items() if k not in ("index", "function") and v is not None})
-    for key, value in said.items():
-        tool["function"][key] = tool["function"].get(key, "") + (value or "")
+    for key in ("name", "arguments"):
+        tool["function"][key] += said.get(key) or ""
