@@ -124,20 +124,27 @@ async def _hidden(folder: Path) -> tuple[int, dict[str, list[str]]]:
     return len(told), found
 
 
+def _started(words: list[str], env: dict[str, str], folder: Path) -> subprocess.Popen[str]:
+    pipes: dict[str, Any] = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen(words, env=env, text=True, cwd=folder, **pipes)
+
+
+def _arguments(process: subprocess.Popen[str]) -> str:
+    path = Path(f"/proc/{process.pid}/cmdline")
+    return path.read_text("utf-8") if path.exists() else ""
+
+
 async def _served(
     folder: Path, env: dict[str, str], hidden: dict[str, str], secret: str, watcher: str
 ) -> dict[str, str]:
     """What a gateway says to its clients and of itself."""
     words = [*PONDER, "serve", "--config", str(folder / "ponder.toml"), "--port", "0"]
-    process = subprocess.Popen(
-        words, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
-    )
+    process = _started(words, env, folder)
     assert process.stderr is not None
     first = await asyncio.to_thread(process.stderr.readline)
     at = re.search(r"http://\S+(?=/v1)", first)
     if at is None:
         raise RuntimeError(first + process.communicate()[1])
-    arguments = Path(f"/proc/{process.pid}/cmdline")
     answers, own = [], []
     headers = {"authorization": f"Bearer {secret}", "x-note": hidden["header"]}
     async with aiohttp.ClientSession(at[0], headers=headers) as session:
@@ -166,7 +173,7 @@ async def _served(
             who = {"authorization": f"Bearer {watcher}"} if path == "/metrics" else {}
             async with session.get(path, headers=who) as answer:
                 own.append(f"{answer.status} {await answer.text()}")
-    line = arguments.read_text("utf-8") if arguments.exists() else ""
+    line = _arguments(process)
     process.send_signal(signal.SIGTERM)
     out, err = await asyncio.to_thread(process.communicate, None, 60)
     if '"model": "front"' not in err or not any(text.startswith("200") for text in answers):

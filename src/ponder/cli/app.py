@@ -753,14 +753,15 @@ def keys(
 ) -> None:
     """Make, list and revoke the keys that clients of `ponder serve` bring. As soon as there is one, each needs one.
 
-    A key is printed once, when it is made; only its hash is kept. What is changed here holds for the next request of a
-    server that runs.
+    A key is printed once, when it is made; only its hash is kept. rotate gives it a new secret, and the old one may go on
+    for a while. pause lets no request in, whatever its key, until resume. All of it holds for a running server's next
+    request.
 
     Examples:
       ponder keys create notebook --budget 1m --expires 30d
-      ponder keys rotate notebook --grace 24h    a new secret, the old one for a day more
+      ponder keys rotate notebook --grace 24h
       ponder keys revoke notebook
-      ponder keys pause                          no request is let in, whatever its key
+      ponder keys pause
     """
     from ponder.cli import serving
 
