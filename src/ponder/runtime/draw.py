@@ -5,8 +5,9 @@
     votes  36: 2   35: 1
 
 Only children stand below their parent in its own column (↳): a path of fifty steps stays readable. A step that was
-valued and not gone on with is pruned (×). A node with others below it tells what was spent below (Σ). What models
-write is not trusted with a terminal: control characters, escapes among them, never reach a line.
+valued and not gone on with is pruned (×). A node with others below it tells what was spent below (Σ), and one that a
+tree search went through what it is worth to it (V) and how often it was there (N). What models write is not trusted
+with a terminal: control characters, escapes among them, never reach a line.
 """
 
 from __future__ import annotations
@@ -115,6 +116,8 @@ def _line(node: Node, max_text: int, below: tuple[int, int] = (0, 0)) -> str:
         parts += [f"{_clean(scorer)} {value:.3g}" for scorer, value in node.scores]
     elif node.mean_logprob is not None:
         parts.append(f"logprob {node.mean_logprob:.2f}")
+    if node.value is not None:
+        parts.append(f"V {node.value:.3g}  N {node.visits}")
     if node.status == "ok":
         why = f" {_clean(node.stopped_by or '')}" if node.finish == "cancelled" else ""
         parts.append(FINISHES.get(node.finish or "", "") + why)

@@ -269,6 +269,10 @@ class Run:
         self._inner = child
         return await child.decide(strategy, place)
 
+    def visited(self, nodes: Iterable[tuple[Prefix, float, int]]) -> None:
+        paths, values, visits = zip(*nodes, strict=True)
+        self._attempt.emit(e.Visited(name(here().place), tuple(p.place for p in paths), values, visits))
+
     def propose(self, choice: Choice | Prefix) -> None:
         new = self._attempt.choice(choice)
         if new.answer is None and self.proposal is not None and self.proposal.answer is not None:

@@ -30,6 +30,7 @@ class Node:
         within: where the strategy that made the call was delegated to; "" for the first strategy.
         logprob: of the whole segment, in nats, if recorded.
         scores: (scorer, value), each scorer's from its last place.
+        value, visits: V and N of the search that went through it; None and 0 where none did.
         answer, key: the answer read off the path that ends here, and what it was voted under.
         chosen: whether it lies on the path that the attempt ended with.
         children: the places of the nodes that continue it, in order of place.
@@ -50,6 +51,8 @@ class Node:
     error: str | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict, hash=False)
     scores: tuple[tuple[str, float], ...] = ()
+    value: float | None = None
+    visits: int = 0
     answer: str | None = None
     key: str | None = None
     chosen: bool = False
@@ -95,6 +98,7 @@ def grow(events: Iterable[e.Event]) -> Tree:
     """The tree of one attempt's events. Any order of the same events gives the same tree."""
     nodes: dict[str, Node] = {}
     scores: dict[str, dict[str, float]] = {}
+    visited: dict[str, tuple[int, float]] = {}
     answers: dict[str, tuple[str | None, str | None]] = {}
     delegations: list[tuple[str, str, str]] = []
     proposals: list[tuple[str, str | None]] = []
@@ -111,6 +115,9 @@ def grow(events: Iterable[e.Event]) -> Tree:
             case e.Scored():
                 for path, value in zip(event.paths, event.values, strict=False):
                     scores.setdefault(path, {})[event.scorer] = value
+            case e.Visited():
+                for path, value, visits in zip(event.paths, event.values, event.visits, strict=False):
+                    visited[path] = max((visits, value), visited.get(path, (0, 0.0)))  # the last has most visits
             case e.Answered():
                 for path, answer, key in event.answers:
                     if answer is not None or path not in answers:
@@ -129,6 +136,8 @@ def grow(events: Iterable[e.Event]) -> Tree:
             nodes[place],
             within=next((at for at in _above(place) if at in delegated), ""),
             scores=tuple(sorted(scores.get(place, {}).items())),
+            value=visited[place][1] if place in visited else None,
+            visits=visited[place][0] if place in visited else 0,
             answer=answers.get(place, (None, None))[0],
             key=answers.get(place, (None, None))[1],
             chosen=place in chosen,

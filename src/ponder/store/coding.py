@@ -152,6 +152,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "tuple[int, ...] | None": _maybe(_many(_whole)),
     "tuple[str, ...]": _many(_text),
     "tuple[float, ...]": _many(_number),
+    "tuple[int, ...]": _many(_whole),
     "tuple[tuple[str, float], ...]": _many(_row(_text, _number)),
     "tuple[tuple[str, str | None, str | None], ...]": _many(_row(_text, _maybe(_text), _maybe(_text))),
 }

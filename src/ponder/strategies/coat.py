@@ -45,7 +45,7 @@ class CoAT(StepWise):
 
     name: ClassVar[str] = "coat"
     paper: ClassVar[str] = "2502.02390"
-    cost: ClassVar[str] = "K * (one step + max_association + 4)"
+    cost: ClassVar[str] = "K * (one step + max_association + 4), and what the scorer reads"
     roles: ClassVar[tuple[str, ...]] = ("solver", "associator", "judge")
 
     K: Count = 12
@@ -77,6 +77,7 @@ class CoAT(StepWise):
                 found += [leaf] * self.over(leaf.path)
                 run.propose(await self.choose(run, found or [leaf]))
             back_up(node)
+            run.visited((above.state.path, above.value, above.visits) for above in node.line())
         if not found:
             node = max(root.children, key=lambda child: child.value)
             while node.children:
@@ -91,8 +92,8 @@ class CoAT(StepWise):
         thought = Thought(replace(path, prompt=node.state.path.prompt), node.state.memory)
         if not self.over(path):
             memory = await self.associated(problem, thought, run)
-            if memory != thought.memory:
-                value += self.beta * await self.relevance(problem, path, memory[-1], run)
+            if new := [fact for fact in memory if fact not in thought.memory]:
+                value += self.beta * await self.relevance(problem, path, "\n".join(new), run)
             thought = Thought(thought.path, memory)
         return node.add(thought, value), Leaf(path, value)
 
@@ -108,7 +109,7 @@ class CoAT(StepWise):
         said = await run.extend(
             associate(problem, thought.path, passages),
             role="associator",
-            temperature=self.temperature,
+            temperature=0 if passages else self.temperature,  # a fact that is copied is not to vary
             max_tokens=self.max_association,
         )
         fact = read_association(said.text)

@@ -57,6 +57,7 @@ class MCTS(StepWise):
                 found += solutions
                 run.propose(await self.choose(run, found or [Leaf(node.state, node.value)]))
             back_up(node)
+            run.visited((above.state, above.value, above.visits) for above in node.line())
             if any(value >= self.gate for _, value in found):
                 break
         if not found:

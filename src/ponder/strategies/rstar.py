@@ -80,6 +80,7 @@ class RStar:
                 ends.append(node.state.end)
                 run.propose(majority(ends))
             reward_up(node, node.state.end.weight if node.state.end else 0.0)
+            run.visited((above.state.path, above.value, above.visits) for above in node.line())
         if not ends:
             return majority(await run.read([await self.write(root.state.path, run)]))
         agreed = [end for end, agrees in zip(ends, await self.agree(ends, run), strict=True) if agrees]

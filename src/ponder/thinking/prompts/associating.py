@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
+from ponder.thinking.answers import find
 from ponder.thinking.prompts.fences import fenced
 
 if TYPE_CHECKING:
@@ -24,19 +25,27 @@ _GRADE = re.compile(r"\d+(?:\.\d+)?")
 
 
 def with_memory(path: Prefix, memory: Sequence[str]) -> Prefix:
-    """The path, its prompt now with the memory after the question; the steps themselves stay as they are."""
+    """The path, its prompt now with the memory before the question; the steps themselves stay as they are.
+
+    The question comes last, as in the worked examples: a small model goes on with what it read last, and would
+    repeat the facts where they stood behind it.
+    """
     if not memory:
         return path
     *before, last = path.prompt.messages
     facts = fenced("\n".join(f"- {fact}" for fact in memory))
-    told = f"\n\nFacts that may help. {_DATA}\n{facts}"
-    content = last.content + told if isinstance(last.content, str) else (*last.content, _part(told))
+    told = f"Facts that may help. {_DATA}\n{facts}\n\n"
+    content = told + last.content if isinstance(last.content, str) else (_part(told), *last.content)
     prompt = replace(path.prompt, messages=(*before, replace(last, content=content)))
     return replace(path, prompt=prompt)
 
 
 def associate(problem: Problem, path: Prefix, passages: Sequence[str] = ()) -> Prefix:
-    """Ask for new information about the last step, or about the question where there is none yet."""
+    """Ask for new information about the last step, or about the question where there is none yet.
+
+    Without passages to take it from it is to be a fact and no answer: what is associated adds to the solution, which
+    is written elsewhere.
+    """
     step = path.segments[-1].text.strip() if path.segments else ""
     told = [f"Question:\n{problem.question}"]
     if step:
@@ -45,16 +54,21 @@ def associate(problem: Problem, path: Prefix, passages: Sequence[str] = ()) -> P
         told.append(f"Passages that may bear on it:\n{fenced(chr(10).join(f'- {p}' for p in passages))}")
     task = (
         f"{_DATA} In one sentence, give one fact that is associated with this{' step' if step else ' question'}, not "
-        f"stated yet, and useful for what comes next{', taken from the passages' if passages else ''}. If there is "
-        "none, write: none"
+        f"stated yet, and useful for what comes next{', taken from the passages' if passages else ''}. "
+        f"{'' if passages else 'Do not answer the question. '}If there is none, write: none"
     )
     return Prefix(Prompt((Message("user", "\n\n".join([*told, task])),)), origin=path.place)
 
 
 def read_association(text: str) -> str:
-    """The fact, on one line; "" where there is none."""
+    """The fact, on one line; "" where there is none.
+
+    A reply that declares an answer is none: the memory holds what a solution may use, and a small model believes an
+    answer that stands in it, however early it was given.
+    """
     fact = " ".join(text.split()).strip("-* ")
-    return "" if _NOTHING.match(fact) else fact
+    found = find(fact)
+    return "" if _NOTHING.match(fact) or (found and found.declared) else fact
 
 
 def relevance(problem: Problem, path: Prefix, fact: str) -> Prefix:
