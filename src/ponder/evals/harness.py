@@ -17,7 +17,7 @@ from ponder.runtime.solve import solve
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from anyio.abc import TaskGroup
 
@@ -72,7 +72,11 @@ class Plan:
 
     def jobs(self) -> Iterator[Job]:
         """All of them, in order."""
-        return (Job(arm, item, seed) for item in self.items for seed in self.seeds for arm in self.arms)
+        return (job for item in self.items for job in self.of(item))
+
+    def of(self, item: Item) -> Iterator[Job]:
+        """Those of one item, in order."""
+        return (Job(arm, item, seed) for seed in self.seeds for arm in self.arms)
 
 
 @dataclass(slots=True)
@@ -125,6 +129,7 @@ class Evaluation:
         at_once: calls in flight that are aimed at.
         memory: what the strategies recall from.
         tell: called with the tally after each attempt.
+        over: called with each problem that has no attempt left, and the names of the samples it drew.
 
     """
 
@@ -143,6 +148,7 @@ class Evaluation:
         at_once: int | None = None,
         memory: Memory | None = None,
         tell: Callable[[Tally], None] | None = None,
+        over: Callable[[str, frozenset[tuple[str, int]]], None] | None = None,
     ) -> None:
         self.tally = Tally(len(plan), done=sum(job.name in finished for job in plan.jobs()))
         self._plan = plan
@@ -153,15 +159,15 @@ class Evaluation:
         self._scorers = scorers or {}
         self._policies = policies or {}
         self._memory = memory
-        self._known = known
-        self._finished = finished
+        self._known = dict(known or {})
+        self._finished = set(finished)
         self._at_once: int = at_once or sum(
             int(getattr(engine, "sequences", AT_ONCE))
             for engine in {id(engine): engine for engine in engines.values()}.values()
         )
         self._tell = tell or (lambda _: None)
-        jobs = [job.item.problem.id for job in plan.jobs() if job.name not in finished]
-        self._jobs_left = Counter(jobs)
+        self._over = over or (lambda *_: None)
+        self._jobs_left = Counter[str]()
         self._drawn: dict[str, set[tuple[str, int]]] = {}
         self._ending = False
         self._in_a_row = 0
@@ -171,18 +177,28 @@ class Evaluation:
         """Begin no further attempt; those that run come to their end."""
         self._ending = True
 
-    async def run(self) -> None:
-        """Make every attempt that is not finished.
+    def had(
+        self,
+        finished: Iterable[tuple[str, str, str, int]],
+        known: Mapping[tuple[str, int], Segment],
+    ) -> None:
+        """More that was done already, as at the beginning; before its item is reached."""
+        self._finished.update(finished)
+        self._known.update(known)
+
+    async def run(self, items: AsyncIterable[Item] | None = None) -> None:
+        """Make every attempt that is not finished, at the plan's items or at those that come.
 
         Raises:
             EngineError: the model broke so often in a row that it is taken to be dead; all else is kept.
 
         """
-        check(self._plan, self._engines, self._scorers, self._memory)
+        if items is None:
+            check(self._plan, self._engines, self._scorers, self._memory)
         async with anyio.create_task_group() as generating:
             pool = Pool(self._engines, generating, keep=self._keep, known=self._known)
             async with anyio.create_task_group() as attempts:
-                await self._begin_all(pool, attempts)
+                await self._begin_all(pool, attempts, items or _in_order(self._plan.items))
             generating.cancel_scope.cancel()  # samples that nobody waits for any more
         if self._in_a_row >= IN_A_ROW:
             raise EngineError(
@@ -190,18 +206,19 @@ class Evaluation:
                 "model and run the same command again."
             )
 
-    async def _begin_all(self, pool: Pool, attempts: TaskGroup) -> None:
+    async def _begin_all(self, pool: Pool, attempts: TaskGroup, items: AsyncIterable[Item]) -> None:
         turn = anyio.Semaphore(CROWD * self._at_once)
-        for job in self._plan.jobs():
-            if job.name in self._finished:
-                continue
-            await pool.room(self._at_once)
-            await turn.acquire()
-            if self._ending:
-                return
-            began = anyio.Event()
-            attempts.start_soon(partial(self._attempt, job, began, pool, turn))
-            await began.wait()  # only then is it known what it adds to the calls in flight
+        async for item in items:
+            jobs = [job for job in self._plan.of(item) if job.name not in self._finished]
+            self._jobs_left[item.problem.id] += len(jobs)
+            for job in jobs:
+                await pool.room(self._at_once)
+                await turn.acquire()
+                if self._ending:
+                    return
+                began = anyio.Event()
+                attempts.start_soon(partial(self._attempt, job, began, pool, turn))
+                await began.wait()  # only then is it known what it adds to the calls in flight
 
     async def _keep(self, key: str, nth: int, segment: Segment) -> None:
         self._writer.sample(key, nth, segment)
@@ -251,7 +268,9 @@ class Evaluation:
         names.update(*(engine.names for engine in drawn))
         self._jobs_left[problem] -= 1
         if not self._jobs_left[problem]:
-            pool.forget(self._drawn.pop(problem))
+            drawn_of_it = frozenset(self._drawn.pop(problem))
+            pool.forget(drawn_of_it)
+            self._over(problem, drawn_of_it)
 
     async def _grade(self, job: Job, attempt: int, result: Result) -> None:
         """Grade the answer and those of the candidates; a grade in the file says that the attempt is complete."""
@@ -267,3 +286,8 @@ class Evaluation:
         self.tally.charged += result.usage
         if (right := known[result.answer]) is not None:
             self.tally.right.setdefault(job.item.problem.id, []).append(right)
+
+
+async def _in_order(items: Iterable[Item]) -> AsyncIterator[Item]:
+    for item in items:
+        yield item

@@ -44,7 +44,7 @@ class Pool:
         engines: which generate, by role.
         tasks: where it does; their end ends what is in flight.
         keep: takes each sample with its name, for a later run.
-        known: samples kept before.
+        known: samples kept before; those that come are added, and those that are forgotten are taken out.
 
     """
 
@@ -54,14 +54,14 @@ class Pool:
         tasks: TaskGroup,
         *,
         keep: Callable[[str, int, Segment], Awaitable[None]],
-        known: Mapping[tuple[str, int], Segment] | None = None,
+        known: dict[tuple[str, int], Segment] | None = None,
     ) -> None:
         self.engines = engines
         self.generated = 0  # completion tokens
         self.in_flight = 0  # calls
         self._tasks = tasks
         self._keep = keep
-        self._known = dict(known or {})
+        self._known = {} if known is None else known
         self._drawing: dict[tuple[str, int], _Drawing] = {}
         self._fewer = anyio.Event()
 
