@@ -106,7 +106,13 @@ ANY = st.lists(
         st.builds(
             lambda p, q, a: e.Answered(p, ((q, a, a),)), PLACES, PLACES, st.none() | st.text(max_size=2)
         ),
-        st.builds(lambda p, q, v, n: e.Visited(p, (q,), (v,), (n,)), PLACES, PLACES, st.floats(0, 1), st.integers(0, 3)),
+        st.builds(
+            lambda p, q, v, n: e.Visited(p, (q,), (v,), (n,)),
+            PLACES,
+            PLACES,
+            st.floats(0, 1),
+            st.integers(0, 3),
+        ),
         st.builds(e.Proposed, PLACES, PLACES, st.none() | st.text(max_size=2)),
         st.builds(e.Delegated, PLACES, st.just("s"), st.just("")),
         st.builds(e.Wrote, PLACES, st.text(max_size=2), st.just(1)),

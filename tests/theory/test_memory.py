@@ -129,5 +129,7 @@ def test_replies_about_facts():
     assert [read_association(t) for t in ("none", "None.", "Nothing new", "no new information", "")] == [
         ""
     ] * 5
-    assert [read_association(t) for t in ("The final answer is 18.", "So \\boxed{18}", "Answer: 18")] == [""] * 3
+    assert [read_association(t) for t in ("The final answer is 18.", "So \\boxed{18}", "Answer: 18")] == [
+        ""
+    ] * 3
     assert [read_relevance(t) for t in ("7", "10", "8/10", "99", "none", "0.5")] == [0.7, 1, 0.8, 1, 0, 0.05]

@@ -117,7 +117,9 @@ def grow(events: Iterable[e.Event]) -> Tree:
                     scores.setdefault(path, {})[event.scorer] = value
             case e.Visited():
                 for path, value, visits in zip(event.paths, event.values, event.visits, strict=False):
-                    visited[path] = max((visits, value), visited.get(path, (0, 0.0)))  # the last has most visits
+                    visited[path] = max(
+                        (visits, value), visited.get(path, (0, 0.0))
+                    )  # the last has most visits
             case e.Answered():
                 for path, answer, key in event.answers:
                     if answer is not None or path not in answers:
