@@ -38,10 +38,12 @@ def test_one_token_stops_by_its_id_and_several_by_their_text():
     assert FAMILIES["text"].stops == {}
 
 
-def test_thinking_is_counted_up_to_the_marker_that_closes_it():
+def test_thinking_is_counted_between_its_markers():
     think = FAMILIES["think"]
-    assert tokens(think, "<think>\nab</think>42", (8, 9, 10, 18, 20), 5) == 3
+    assert tokens(think, "<think>\nab</think>42", (8, 9, 10, 18, 20), 5) == 2
     assert tokens(think, "<think>\nab", None, 5) == 5, "a section that never ends is thinking all through"
+    assert tokens(think, "<think>ab</think>42", (7, 8, 9, 17, 19), 5) == 2
+    assert tokens(think, "<think>\n</think>42", (8, 16, 18), 3) == 0
     assert tokens(think, "42", (2,), 1) == 0
     assert tokens(think, "abcd</think>", None, 6) == 2
     assert tokens(FAMILIES["text"], "abc", (3,), 1) == 0

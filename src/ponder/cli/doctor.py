@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ponder.config import Settings
+    from ponder.engines.servers.found import Found
     from ponder.engines.servers.upstream import Upstream
 
 
@@ -111,10 +112,29 @@ def probed(upstream: Upstream, settings: Settings) -> tuple[Table, bool]:
             ("stop strings", f"are looked for {stops}"),
             ("usage", "counted" if found.counts else "estimated, for the server does not count"),
             ("n", "several samples of one request" if found.many else "one sample of each request"),
+            ("thinking", _thinking(found)),
             ("kept", str(path)),
         ):
             table.add_row(what, Text(how))
     return table, fine
+
+
+def _thinking(found: Found) -> str:
+    """How a thinking budget comes out on a server."""
+    marks = (
+        f"between {found.opened or found.markers.start.strip()} and {found.markers.end}"
+        if found.markers
+        else ""
+    )
+    if "thinking_budget" in found.can:
+        how = "the server keeps to a budget; it is counted all the same"
+    elif found.markers and "continue" in found.can:
+        how = "a budget is kept by cutting and continuing"
+    elif found.asks:
+        how = "a budget is a wish here; it is counted, and told where it is not kept"
+    else:
+        how = "a budget cannot be asked for; it is counted where thinking is seen"
+    return "; ".join(filter(None, (marks, how)))
 
 
 def _tuning(file: Path, settings: Settings, progress: Callable[[str], None] | None) -> str:

@@ -4,6 +4,7 @@
     ├── UsageError            the caller asked for something that makes no sense; says what would
     │   ├── UnknownName       no such strategy, model, scorer or parameter; near names are suggested
     │   └── Unsupported       the engine cannot do what the strategy needs; says what to use instead
+    │       └── Refused       a server no longer takes what it took when it was asked what it can do; nothing was written
     ├── OutOfBudget           nothing more can be paid for (a strategy's best proposal becomes the answer)
     ├── EngineError           the model, or the way to it, failed
     │   ├── ModelFileError    the model file is missing, cut short or no model file
@@ -46,6 +47,10 @@ class UnknownName(UsageError):
 
 class Unsupported(UsageError):
     """The engine cannot do what the strategy needs."""
+
+
+class Refused(Unsupported):
+    """A server no longer takes what it took when it was asked what it can do; nothing was written."""
 
 
 class OutOfBudget(PonderError):

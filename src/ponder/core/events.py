@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from ponder.core.calls import Usage
@@ -78,15 +78,23 @@ class Extended(Event):
     logprob: float | None
 
 
+Keeper = Literal["engine", "continuation", "nobody"]
+"""Who keeps a thinking budget: an engine that can; the run, which cuts and continues; or nobody, and it was a wish."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thought(Event):
-    """How long the thinking of a path was, of which at most `most` tokens were asked for. Counted here."""
+    """How long the thinking of a path was, of which at most `most` tokens were asked for. Counted here.
+
+    `by`: who was to keep to it.
+    """
 
     kind: ClassVar[str] = "thought"
     path: str
     most: int
     tokens: int
     obeyed: bool
+    by: Keeper = "engine"
 
 
 @dataclass(frozen=True, slots=True)

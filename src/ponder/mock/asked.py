@@ -10,6 +10,7 @@ from ponder.core.errors import UsageError
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
 from ponder.mock import template
+from ponder.mock.thinking import budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ GOES_ON = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `likeliest` is None where no log-probabilities are wanted."""
+    """One request. `likeliest` is None where no log-probabilities are wanted, `thinking` where it may think at will."""
 
     form: Form
     prefix: Prefix
@@ -39,6 +40,7 @@ class Asked:
     keep_stop: bool
     likeliest: int | None
     as_ids: bool
+    thinking: int | None = None
 
 
 def read(
@@ -88,6 +90,7 @@ def read(
         bool(body.get("include_stop_str_in_output") or body.get("no_stop_trim")) and beyond,
         asked,
         bool(body.get("return_tokens_as_token_ids")) and beyond,
+        budget(dialect, form, body, sampling.max_tokens),
     )
 
 

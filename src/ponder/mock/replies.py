@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from ponder.mock.asked import Asked
 
 
+_APART = {
+    "vllm": "reasoning",
+    "sglang": "reasoning_content",
+    "llama-server": "reasoning_content",
+    "openai": None,
+}
+"""The field in which a chat tells what was thought; None where it keeps that to itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """One token as it is sent."""
@@ -25,7 +34,9 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Everything that one choice says. `finish` and `stopped_by` are as the engine has them."""
+    """Everything that one choice says. `finish` and `stopped_by` are as the engine has them; `thought` are the tokens,
+    from one to another, that a chat tells apart.
+    """
 
     index: int
     tokens: tuple[Token, ...]
@@ -33,6 +44,7 @@ class Reply:
     stopped_by: str | None
     stop_id: int | None
     eos: int | None  # the id, where it ended the text
+    thought: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(cls, index: int, segment: Segment, asked: Asked, text_of: Any) -> Reply:
@@ -90,6 +102,8 @@ def chunks(dialect: str, asked: Asked, reply: Reply, prompt: int) -> Iterator[tu
         extras = _ends(dialect, reply) if ends else {}
         if asked.form == "chat":
             delta = {"content": token.text} if token.text or not ends else {}
+            if reply.thought[0] <= i < reply.thought[1]:
+                delta = {field: token.text} if (field := _APART[dialect]) else {}
             told = None if asked.likeliest is None or silent else {"content": [_chat_logprob(token)]}
             yield _choice(asked, reply, delta, told) | extras, 0 if silent else 1
         else:
@@ -107,8 +121,13 @@ def whole(dialect: str, asked: Asked, reply: Reply) -> dict[str, Any]:
     text = "".join(token.text for token in reply.tokens)
     told = [token for token in reply.tokens if not (dialect == "openai" and token.id == reply.eos)]
     if asked.form == "chat":
+        began, ended = reply.thought
+        thinks = "".join(token.text for token in reply.tokens[began:ended])
+        text = "".join(token.text for token in reply.tokens[ended:])
         logs = {"content": [_chat_logprob(t) for t in told]} if asked.likeliest is not None else None
-        said = {"message": {"role": "assistant", "content": text}, "index": reply.index, "logprobs": logs}
+        field = _APART[dialect]
+        message = {"role": "assistant", "content": text} | ({field: thinks} if thinks and field else {})
+        said = {"message": message, "index": reply.index, "logprobs": logs}
     else:
         said = {"text": text, "index": reply.index}
         said["logprobs"] = _raw_logprobs(asked, reply.tokens) if asked.likeliest is not None else None

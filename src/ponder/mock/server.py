@@ -25,6 +25,7 @@ from ponder.mock.asked import DIALECTS, Asked, Form, messages_of, read
 from ponder.mock.counters import Counters
 from ponder.mock.faults import Faults
 from ponder.mock.replies import Reply, chunks, counted, native_end, whole
+from ponder.mock.thinking import Manner, apart, complaint, refused, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,7 @@ class Mock:
         keys: if there are any, a request must bring one of them.
         retry_after: seconds that a 429 names.
         port: 0 is any free one.
+        thinking: what it does with a thinking budget, where the engine's model thinks.
 
     """
 
@@ -77,6 +79,7 @@ class Mock:
     host: str = "127.0.0.1"
     port: int = 0
     model: str = "mock"
+    thinking: Manner = "obeys"
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
@@ -134,7 +137,15 @@ class Mock:
         return web.json_response({"version": "0.99.0-mock", "model_path": self.model})
 
     async def _props(self, _: web.Request) -> web.Response:
-        return web.json_response({"default_generation_settings": {"n_ctx": self.context}, "total_slots": 64})
+        markers = self.engine.capabilities.thinking
+        return web.json_response(
+            {
+                "default_generation_settings": {"n_ctx": self.context},
+                "total_slots": 64,
+                "chat_template": template.SOURCE
+                + (f"{{# {markers.start}...{markers.end} #}}" if markers else ""),
+            }
+        )
 
     async def _models(self, _: web.Request) -> web.Response:
         model = {"id": self.model, "object": "model", "owned_by": "ponder"}
@@ -224,6 +235,8 @@ class Mock:
             body = await request.json()
             if not isinstance(body, dict):
                 return _refusal(400, "Expected a JSON object.")
+            if self.thinking == "refuses" and (field := refused(body)) is not None:
+                raise complaint(field)
             asked = read(self.dialect, form, body, self.engine.decode)
             prompt, replies = await self._written(asked)
         except ContextOverflow as error:
@@ -252,10 +265,19 @@ class Mock:
         replies, seed = [], asked.sampling.seed
         for i in range(asked.n):
             how = replace(asked.sampling, seed=None if seed is None else seed + i)
-            segment = await self.engine.extend(prefix, how)
+            segment = await self._segment(prefix, how, asked)
             self._remember(prefix, segment)
-            replies.append(Reply.of(i, segment, asked, lambda t: self.engine.decode([t]) or ""))
+            reply = Reply.of(i, segment, asked, lambda t: self.engine.decode([t]) or "")
+            if (markers := self.engine.capabilities.thinking) is not None and asked.form == "chat":
+                reply = replace(reply, thought=apart(markers, segment))
+            replies.append(reply)
         return prompt, replies
+
+    async def _segment(self, prefix: Prefix, sampling: Sampling, asked: Asked) -> Segment:
+        markers = self.engine.capabilities.thinking
+        if markers is None or asked.thinking is None or self.thinking == "ignores":
+            return await self.engine.extend(prefix, sampling)
+        return await written(self.engine, prefix, sampling, markers, asked.thinking)
 
     def _since(self, prefix: Prefix) -> Prefix:
         """A raw text that goes on with what this server wrote is taken up there, as its cache would have it."""
@@ -366,12 +388,18 @@ class Mock:
         completion = sum(counted(reply, self.dialect) for reply in replies)
         if sending.fate == "usage":
             completion = sending.rng.choice([0, completion * 10 + 7, max(0, completion - 1)])
-        return {
+        body: dict[str, Any] = {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
             "prompt_tokens_details": {"cached_tokens": 0},
         }
+        reasoning = sum(reply.thought[1] - reply.thought[0] for reply in replies)
+        if reasoning and self.dialect == "openai":
+            body["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+        elif reasoning and self.dialect == "sglang":
+            body["reasoning_tokens"] = reasoning
+        return body
 
 
 @dataclass

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _TURN = re.compile(r"<\|im_start\|>(\w+)\n(.*?)(<\|im_end\|>\n|\Z)", re.DOTALL)
 _ASSISTANT = "<|im_start|>assistant\n"
+SOURCE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+"""As a server tells it."""
 
 
 def render(messages: Iterable[Message]) -> str:

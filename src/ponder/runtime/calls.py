@@ -11,7 +11,7 @@ import anyio
 
 from ponder.core import events as e
 from ponder.core.calls import Sampling, Usage
-from ponder.core.errors import EngineError, OutOfBudget, PonderError, Unsupported
+from ponder.core.errors import EngineError, OutOfBudget, PonderError, Refused, Unsupported
 from ponder.core.protocols import BoundsPrompts, Tokenizes
 from ponder.runtime.place import derive, name
 from ponder.runtime.preflight import TOP
@@ -153,7 +153,7 @@ class Calls:
                 if len(attempt.engines) > 1:
                     error.who = f"{engine.capabilities.name}, as {role}"
             usage = self.pay(lease, role, usage)
-            attempt.failed += not cancelled
+            attempt.failed += not (cancelled or isinstance(error, Refused))
             said = "cancelled" if cancelled else str(error) or type(error).__name__
             attempt.emit(e.Failed(at_place, parent, role, said, usage, cancelled))
             raise

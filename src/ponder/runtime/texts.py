@@ -7,17 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ponder.core import events as e
-from ponder.core.errors import OutOfBudget
+from ponder.core.errors import OutOfBudget, Refused
 from ponder.core.protocols import Delta
 from ponder.runtime.place import name
-from ponder.thinking.markers import closing
-from ponder.thinking.markers import tokens as thinking_tokens
+from ponder.thinking.markers import closing, thought
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ponder.core.markers import Markers
-    from ponder.core.prefix import Prefix, Segment
+    from ponder.core.prefix import Prefix
     from ponder.runtime.calls import Call, Calls
     from ponder.runtime.place import Place
 
@@ -26,9 +23,10 @@ CHUNK = 64
 
 
 async def think(calls: Calls, place: Place, prefix: Prefix, call: Call) -> Prefix:
-    """One text; where a thinking budget has to be kept by hand it is cut, closed and continued.
+    """One text, with as much thinking as it may have: kept by the engine where it can, else by hand, else hoped for.
 
-    Where the money ends before the answer, the thinking, which was paid for, is a text that was cut off.
+    A server that took a budget when it was asked what it can do, and refuses it now, has written nothing: then it is
+    kept by hand at once. However it is kept, it is counted here, and told.
     """
     attempt, sampling = calls.attempt, call.sampling
     most = sampling.thinking_tokens
@@ -37,39 +35,57 @@ async def think(calls: Calls, place: Place, prefix: Prefix, call: Call) -> Prefi
     can, markers = attempt.engine(call.role).capabilities.can, attempt.markers("auto", call.role)
     if markers.end and markers.end in prefix.text:  # what goes on is an answer
         return await write(calls, place, prefix, call)
-    if "thinking_budget" in can or "continue" not in can or not markers.end:
-        path = await write(calls, place, prefix, call)
-        spent = _thinking(path.segments[len(prefix.segments) :], markers)
+    by_hand = "continue" in can and bool(markers.end)
+    by: e.Keeper = "engine" if "thinking_budget" in can else "continuation" if by_hand else "nobody"
+    if by != "continuation":
+        try:
+            path = await write(calls, place, prefix, call)
+        except Refused:
+            by = "continuation" if by_hand else "nobody"
+            if by == "nobody":
+                path = await write(calls, (*place, 2), prefix, call)
+    if by == "continuation":
+        path, spent = await _by_hand(calls, place, prefix, call, most, markers)
     else:
-        how, stops = replace(sampling, thinking=None), markers.stops
-        path = prefix if prefix.segments else prefix + markers.start
-        if most:
-            first = replace(
-                how,
-                max_tokens=most,
-                stop=(*how.stop, *stops.get("stop", ())),
-                stop_ids=(*how.stop_ids, *stops.get("stop_ids", ())),
-            )
-            path = await write(calls, (*place, 0), path, replace(call, sampling=first, visible=False))
-        spent = path.tokens - prefix.tokens
-        left = sampling.max_tokens - spent
-        ended = bool(most) and path.stopped_by == markers.end
-        whole = path.cut and spent >= most  # else the budget of the run, or a rule, cut it
-        if left > 0 and (ended or whole or not most):
-            said = path.before_stop
-            rest = replace(call, sampling=replace(how, max_tokens=left))
-            try:
-                path = await write(
-                    calls, (*place, 1), said + closing(markers, said.text, cut=not ended), rest
-                )
-            except OutOfBudget:
-                if not spent or calls.over:
-                    raise
-                path = said.cut_off()
+        spent = thought(path.segments[len(prefix.segments) :], markers)
     obeyed = spent <= most
     attempt.overthought += not obeyed
-    attempt.emit(e.Thought(name(place), path.place, most, spent, obeyed))
+    attempt.emit(e.Thought(name(place), path.place, most, spent, obeyed, by))
     return path
+
+
+async def _by_hand(
+    calls: Calls, place: Place, prefix: Prefix, call: Call, most: int, markers: Markers
+) -> tuple[Prefix, int]:
+    """A text whose thinking is cut, closed and continued, and the tokens of that thinking.
+
+    Where the money ends before the answer, the thinking, which was paid for, is a text that was cut off.
+    """
+    sampling, stops = call.sampling, markers.stops
+    how = replace(sampling, thinking=None)
+    path = prefix if prefix.segments else prefix + markers.start
+    if most:
+        first = replace(
+            how,
+            max_tokens=most,
+            stop=(*how.stop, *stops.get("stop", ())),
+            stop_ids=(*how.stop_ids, *stops.get("stop_ids", ())),
+        )
+        path = await write(calls, (*place, 0), path, replace(call, sampling=first, visible=False))
+    spent = path.tokens - prefix.tokens
+    left = sampling.max_tokens - spent
+    ended = bool(most) and path.stopped_by == markers.end
+    whole = path.cut and spent >= most  # else the budget of the run, or a rule, cut it
+    if left > 0 and (ended or whole or not most):
+        said = path.before_stop
+        rest = replace(call, sampling=replace(how, max_tokens=left))
+        try:
+            path = await write(calls, (*place, 1), said + closing(markers, said.text, cut=not ended), rest)
+        except OutOfBudget:
+            if not spent or calls.over:
+                raise
+            path = said.cut_off()
+    return path, spent
 
 
 async def write(calls: Calls, place: Place, prefix: Prefix, call: Call) -> Prefix:
@@ -100,19 +116,3 @@ async def write(calls: Calls, place: Place, prefix: Prefix, call: Call) -> Prefi
         if new.finish != "length" or new.usage.completion < part.max_tokens or left <= 0:
             break
     return path
-
-
-def _thinking(segments: Sequence[Segment], markers: Markers) -> int:
-    """Tokens of these segments that are thinking; about, where a server keeps its reasoning apart or tells no ends."""
-    sampled = [s for s in segments if s.sampled]
-    written = sum(s.usage.completion for s in sampled)
-    reasoning = "".join(str(s.payload.extra.get("reasoning", "")) for s in sampled if s.payload)
-    text = "".join(s.text for s in sampled)
-    if reasoning:
-        return thinking_tokens(
-            replace(markers, end=markers.end or "\0"),
-            f"{reasoning}{markers.end or chr(0)}{text}",
-            None,
-            written,
-        )
-    return thinking_tokens(markers, text, sampled[0].ends if len(sampled) == 1 else None, written)

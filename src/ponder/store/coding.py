@@ -146,6 +146,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "float": _number,
     "float | None": _maybe(_number),
     "bool": _flag,
+    "Keeper": _text,
     "Usage": usage,
     "dict[str, str]": texts,
     "dict[str, Any]": _object,

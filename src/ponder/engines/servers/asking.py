@@ -54,7 +54,13 @@ def parameters(found: Found, sampling: Sampling, *, ids: bool, wire: str) -> dic
         )
     if ids:
         body |= words.ids
+    body |= thinking(found, sampling, wire)
     return body | _logprobs(found, sampling, wire, ids=ids)
+
+
+def thinking(found: Found, sampling: Sampling, wire: str) -> dict[str, Any]:
+    """The fields that say how long to think, as far as the server takes any."""
+    return found.words.thinks.fields(sampling, wire, found.asks, found.markers, found.opened)
 
 
 def _logprobs(found: Found, sampling: Sampling, wire: str, *, ids: bool) -> dict[str, Any]:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ponder.core.calls import SHARES
+from ponder.engines.servers.effort import END, OPENED, START, TOKENS, Thinks
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ponder.core.calls import Effort
 
 Wire = Literal["chat", "completions", "native"]
 """OpenAI's chat; OpenAI's raw completions; llama-server's own /completion."""
@@ -29,7 +34,7 @@ class Dialect:
         told: the field of a choice that says what stopped it.
         go_on: fields that continue a partial assistant turn; {} if it is continued unasked; None never.
         mark: fields on that turn itself.
-        thinking: the field that caps thinking tokens.
+        thinks: how it is told how long to think.
 
     """
 
@@ -45,12 +50,17 @@ class Dialect:
     told: str | None = None
     go_on: Mapping[str, Any] | None = field(default_factory=dict)
     mark: Mapping[str, Any] = field(default_factory=dict)
-    thinking: str | None = None
+    thinks: Thinks = field(default_factory=Thinks)
 
 
 _OPENAI = {"max_tokens": "max_tokens", "seed": "seed", "logit_bias": "logit_bias", "n": "n"}
 _LOCAL = {"top_k": "top_k", "min_p": "min_p"}
 _OURS = {"min_tokens": "min_tokens", "stop_ids": "stop_token_ids"}
+_EFFORT: Mapping[Effort, Mapping[str, Any]] = {name: {"reasoning_effort": name} for name in SHARES}
+_THREE: Mapping[Effort, Mapping[str, Any]] = {
+    name: {"reasoning_effort": name} for name in ("none", "low", "medium", "high")
+}
+_OFF: Mapping[str, Any] = {"thinking": {"type": "disabled"}}
 
 DIALECTS: dict[str, Dialect] = {
     d.name: d
@@ -65,7 +75,9 @@ DIALECTS: dict[str, Dialect] = {
             keep_stop={"include_stop_str_in_output": True},
             told="stop_reason",
             go_on={"continue_final_message": True, "add_generation_prompt": False},
-            thinking="thinking_token_budget",
+            thinks=Thinks(
+                {wire: {"thinking_token_budget": TOKENS} for wire in ("chat", "completions")}, effort=_EFFORT
+            ),
         ),
         Dialect(
             "sglang",
@@ -74,6 +86,7 @@ DIALECTS: dict[str, Dialect] = {
             keep_stop={"no_stop_trim": True},
             told="matched_stop",
             go_on={"continue_final_message": True},
+            thinks=Thinks(effort=_EFFORT),  # its cap runs pickled code, or is of the server as a whole
         ),
         Dialect(
             "llama-server",
@@ -83,9 +96,29 @@ DIALECTS: dict[str, Dialect] = {
             raw="native",
             render="apply-template",
             ids={"return_tokens": True},
-            thinking="thinking_budget_tokens",
+            # On its own interface it counts only what it was told how to recognise, and closes it only with a message.
+            thinks=Thinks(
+                {
+                    "chat": {"thinking_budget_tokens": TOKENS},
+                    "native": {
+                        "reasoning_budget_tokens": TOKENS,
+                        "reasoning_budget_start_tag": START,
+                        "reasoning_budget_end_tag": END,
+                        "reasoning_budget_end_tags": [END],
+                        "reasoning_budget_message": "",
+                        "generation_prompt": OPENED,
+                    },
+                },
+                effort=_EFFORT,
+            ),
         ),
-        Dialect("ollama", sign=("/api/version", "version"), names=_OPENAI, raw=None),
+        Dialect(
+            "ollama",
+            sign=("/api/version", "version"),
+            names=_OPENAI,
+            raw=None,
+            thinks=Thinks(effort=_THREE),
+        ),
         Dialect("lm-studio", sign=("/api/v0/models", "data"), names=_OPENAI | _LOCAL),
         Dialect(
             "deepseek",
@@ -94,8 +127,29 @@ DIALECTS: dict[str, Dialect] = {
             raw=None,
             go_on={},
             mark={"prefix": True},
+            thinks=Thinks(effort={"none": _OFF, "minimal": {"thinking": {"type": "enabled"}}}),
         ),
-        Dialect("openai", names=_OPENAI),
+        Dialect(
+            "anthropic",
+            host="api.anthropic.com",
+            names={"max_tokens": "max_tokens"},
+            raw=None,
+            go_on=None,
+            thinks=Thinks(
+                {"chat": {"thinking": {"type": "enabled", "budget_tokens": TOKENS}}}, 1024, {"none": _OFF}
+            ),
+        ),
+        Dialect(
+            "openrouter",
+            host="openrouter.ai",
+            names=_OPENAI,
+            raw=None,
+            thinks=Thinks(
+                {"chat": {"reasoning": {"max_tokens": TOKENS}}},
+                effort={name: {"reasoning": {"effort": name}} for name in SHARES},
+            ),
+        ),
+        Dialect("openai", names=_OPENAI, thinks=Thinks(effort=_EFFORT)),
     )
 }
 """By name, in the order in which their signs are looked for; the last is what any server speaks."""

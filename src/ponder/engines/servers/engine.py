@@ -9,10 +9,10 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ponder.core.errors import Unsupported
+from ponder.core.errors import Refused, Unsupported
 from ponder.core.protocols import Capabilities
-from ponder.engines.servers.asking import PATHS, chat, joined, parameters, plain, size, turn
-from ponder.engines.servers.failures import broken, told
+from ponder.engines.servers.asking import PATHS, chat, joined, parameters, plain, size, thinking, turn
+from ponder.engines.servers.failures import Unwelcome, broken, told
 from ponder.engines.servers.reading import Garbled, read
 from ponder.engines.servers.writing import Writing, of_each
 
@@ -56,7 +56,7 @@ class Server:
     ) -> None:
         self.link, self.found = link, found
         self._capabilities = Capabilities(
-            name or found.model, found.can, found.context, found.tokenizer, prices
+            name or found.model, found.can, found.context, found.tokenizer, prices, found.markers
         )
         self._rendered: OrderedDict[Hashable, tuple[Piece, ...]] = OrderedDict()
         self._pieces: dict[int, str] = {}
@@ -97,6 +97,21 @@ class Server:
             for task in tasks:  # those of a group of which one failed
                 task.cancel()
 
+    async def tokens(self, text: str) -> tuple[int, ...]:
+        """See `TokenizesAfar`.
+
+        Raises:
+            Unsupported: the server does not say.
+
+        """
+        if "token_ids" not in self.found.can:
+            raise Unsupported(f"{self.found.model} on this server does not tell its tokens.")
+        return await self._ids(text)
+
+    async def rendered(self, prompt: Prompt) -> tuple[Piece, ...]:
+        """A conversation as the server makes a prompt of it: ids, or text where it gives text."""
+        return await self._prompt(prompt, ids="token_ids" in self.found.can)
+
     # -- one request ----------------------------------------------------------------------------------------
 
     async def _draw(self, prefix: Prefix, sampling: Sampling, n: int, watch: Watch | None) -> list[Segment]:
@@ -115,13 +130,16 @@ class Server:
             Writing(sampling, keeps_stop=keeps, exact=found.exact, ids=ids, watch=watch) for _ in range(n)
         ]
         usage: Usage | None = None
+        reasoning: int | None = None
 
         def take(event: Any) -> bool | None:
-            nonlocal usage
+            nonlocal usage, reasoning
             said = read(event, found.words.told)
             if said.error is not None:
                 raise told(self.link.hidden(json.dumps(said.error)), self.link.where, spent())
             usage = said.usage or usage
+            if n == 1 and said.reasoning is not None:
+                reasoning = said.reasoning
             for part in said.parts:
                 if not 0 <= part.index < n:
                     raise Garbled(f"wrote a choice {part.index}, which nobody asked for")
@@ -142,13 +160,26 @@ class Server:
             seconds = time.monotonic() - started
             costs = [usage] if n == 1 else of_each(usage, n, writings)
             bound = max(1, size(prefix) // BYTES_PER_TOKEN) + PER_MESSAGE * len(prefix.prompt.messages)
-            segments = [w.close(cost, seconds, bound) for w, cost in zip(writings, costs, strict=True)]
+            segments = [
+                w.close(cost, seconds, bound, reasoning) for w, cost in zip(writings, costs, strict=True)
+            ]
+        except Unwelcome as error:
+            if not thinking(found, sampling, wire):
+                raise
+            self._forget_thinking()
+            raise Refused(f"{error} It is no longer asked for a thinking budget.") from None
         except Garbled as error:
             raise broken(f"{error}", self.link.where, spent()) from None
         if len(self._pieces) < 1 << 18:
             for writing in writings:
                 self._pieces.update(writing.pieces)
         return segments
+
+    def _forget_thinking(self) -> None:
+        """It was found to take this, and does not any more."""
+        can = self.found.can - {"thinking_budget"}
+        self.found = replace(self.found, asks=None, can=can)
+        self._capabilities = replace(self._capabilities, can=can)
 
     def _wire(self, prompt: Prompt) -> str:
         found = self.found
@@ -205,8 +236,10 @@ class Server:
         """Ids of a text inside a path: no begin-of-text."""
         key = ("text", text)
         if (known := self._rendered.get(key)) is None:
-            body = {"model": self.found.model, "prompt": text, "add_special_tokens": False}
-            answer = await self.link.post("/tokenize", body)
+            asked = {"prompt": text, "add_special_tokens": False}  # as vLLM has it
+            if self.found.words.render == "apply-template":
+                asked = {"content": text, "add_special": False, "parse_special": True}
+            answer = await self.link.post("/tokenize", {"model": self.found.model, **asked})
             known = self._keep(key, _whole_numbers(answer, self.link.where))
         return tuple(i for i in known if isinstance(i, int))
 

@@ -32,7 +32,12 @@ _TOO_LONG = re.compile(
     r"context[_ ](length|size|window)|maximum context|too many tokens|longer than the model|exceed_context",
     re.IGNORECASE,
 )
+_ON_THINKING = re.compile(r"think|reasoning|effort|generation_prompt", re.IGNORECASE)
 _SECRET = re.compile(r"\b(sk|pk|key|Bearer)[-_ ][\w-]{8,}|(?<=//)[^/@\s\"]+@", re.IGNORECASE)
+
+
+class Unwelcome(EngineError):
+    """A server complains of what it was told about thinking."""
 
 
 def refused(status: int, headers: Mapping[str, str], body: str, where: str) -> EngineError:
@@ -55,7 +60,8 @@ def refused(status: int, headers: Mapping[str, str], body: str, where: str) -> E
         never = headers.get("x-should-retry", "").lower() == "false" or (after or 0) > MOST_RETRY_AFTER
         message = f"{where} answered {status}: {said}"
         return EngineError(message) if never else TransientError(f"{message} Try again.", after)
-    return EngineError(f"{where} answered {status}: {said}")
+    kind = Unwelcome if status in (400, 422) and _ON_THINKING.search(body) else EngineError
+    return kind(f"{where} answered {status}: {said}")
 
 
 def told(said: str, where: str, spent: int) -> EngineError:

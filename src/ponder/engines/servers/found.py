@@ -10,14 +10,16 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 from ponder.core.errors import UsageError
+from ponder.core.markers import Markers
 from ponder.core.protocols import Ability
 from ponder.engines.servers.dialects import DIALECTS, Dialect, Wire
+from ponder.engines.servers.effort import Asks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Found:
         counts: it counts its tokens, also where it streams.
         many: it draws several choices of one prompt.
         overhead: tokens at most that its template adds to a conversation of one message.
-        thinking: it obeyed its cap on thinking tokens.
+        asks: what it takes that says how long to think; whether it obeys a cap is among its abilities.
+        markers: how its model marks its thinking; None where it does not think, or keeps that apart.
+        opened: what its template has written of these already.
         notes: what a person should know.
 
     """
@@ -58,7 +62,9 @@ class Found:
     counts: bool = False
     many: bool = False
     overhead: int = 64
-    thinking: bool = False
+    asks: Asks | None = None
+    markers: Markers | None = None
+    opened: str = ""
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -124,5 +130,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "wire": _one_of(get_args(Wire)),
     "raw": _one_of((None, *get_args(Wire))),
     "overhead": int,
+    "asks": _one_of((None, *get_args(Asks))),
+    "markers": lambda value: None if value is None else Markers(**value),
     "notes": tuple,
 }

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from ponder.core.calls import Sampling
 from ponder.core.errors import EngineError, TransientError, UnknownName, Unsupported
+from ponder.core.markers import Markers
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
 from ponder.engines.servers.dialects import DIALECTS
 from ponder.engines.servers.engine import Server
 from ponder.engines.servers.found import Found
+from ponder.thinking.markers import of_template, thought
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,11 @@ CHANCE = Prefix(Prompt((Message("user", "Think of a number from 0 to 9, and say 
 RAW = Prefix(Prompt(raw="one, two, three, four,"))
 SAMPLE = "The quick brown fox: 12 + 345 = 357.\n\nÉtude — 你好 😀\n"
 """Its tokens tell one vocabulary from another."""
+THINK = Prefix(Prompt((Message("user", "What is 17 * 23?"),)))
+CAP, LONG = 8, 64
+"""Tokens that a model is to think at most, and that it may write, where it is tried whether it keeps to that."""
+OPENING = 40
+"""Characters at the end of a rendered prompt in which a template may open the thinking."""
 TOKENS = 16
 
 
@@ -72,6 +79,7 @@ class Probing:
         await self._stops(base)
         await self._records()
         await self._ids(base)
+        await self._marks(base)
         await self._seeds()
         await self._many()
         await self._raw()
@@ -195,23 +203,75 @@ class Probing:
             if await self._try(hopeful, RAW) is not None:
                 self.found = hopeful
 
-    async def _thinks(self) -> None:
-        """Whether a cap on thinking tokens is obeyed, by a model that thinks."""
-        field = self.found.words.thinking
-        if field is None:
+    async def _marks(self, base: Segment) -> None:
+        """How the model marks its thinking: its template says, or its text does, or it keeps that apart."""
+        found = self.found
+        source, opened = await self._template()
+        markers = of_template(source or opened, opened)
+        if not markers.end:
+            markers = of_template(base.text)
+        if not markers.end:
             return
-        lengths = []
-        for extra in ({}, {field: 1}):
-            body = {"model": self.found.model, "messages": [{"role": "user", "content": "What is 17 * 23?"}]}
-            try:
-                answer = await self._link.post("/v1/chat/completions", body | {"max_tokens": TOKENS} | extra)
-                message = answer["choices"][0]["message"]
-                lengths.append(len(message.get("reasoning_content") or message.get("reasoning") or ""))
-                if not lengths[0]:
-                    return
-            except (EngineError, KeyError, IndexError, TypeError, AttributeError):
+        opened = "" if markers.start else markers.end.replace("/", "")
+        ids = await Server(self._link, found).tokens(markers.end) if "token_ids" in found.can else ()
+        token = ids[0] if len(ids) == 1 and "stop_ids" in found.can else None
+        self.found = replace(found, markers=replace(markers, token=token), opened=opened)
+
+    async def _template(self) -> tuple[str | None, str]:
+        """The chat template, where the server shows it, and the end of a conversation rendered by it."""
+        render, source, rendered = self.found.words.render, None, ""
+        try:
+            if render == "apply-template":
+                source = (await self._link.get("/props"))["chat_template"]
+                [piece] = await Server(self._link, self.found).rendered(ASK.prompt)
+                rendered = str(piece)
+            elif render == "tokenize":
+                ids = await Server(self._link, self.found).rendered(ASK.prompt)
+                body = {"model": self.found.model, "tokens": ids}
+                rendered = (await self._link.post("/detokenize", body))["prompt"]
+        except (EngineError, KeyError, TypeError, ValueError):
+            return None, ""
+        return str(source or "") or None, str(rendered)[-OPENING:]
+
+    async def _thinks(self) -> None:
+        """Whether a cap on thinking tokens is obeyed, by a model that thinks; else whether an effort is taken.
+
+        The thinking is counted here, as it is in every later call.
+        """
+        words, wire = self.found.words.thinks, self.found.wire
+        asks = words.asks(wire)
+        free = await self._try(self.found, THINK, max_tokens=LONG)
+        thought = self._thought(free)
+        if not asks or not thought:
+            return
+        if thought <= CAP:
+            self._notes.append("thinks too little here to tell whether it keeps to a budget")
+            return
+        for how in asks:
+            if how == "cap" and words.least > CAP:
+                self._notes.append(f"takes caps on thinking from {words.least:,} tokens up: not tried")
+                self.found = replace(self.found, asks=how)
                 return
-        self.found = replace(self.found, thinking=lengths[1] < lengths[0] // 2)
+            hopeful = replace(self.found, asks=how, can=self.found.can | {"thinking_budget"})
+            limit = CAP if how == "cap" else "minimal"
+            capped = await self._try(hopeful, THINK, max_tokens=LONG, thinking=limit)
+            said = "a cap on thinking" if how == "cap" else "a thinking effort"
+            if capped is None:
+                self._notes.append(f"refuses {said}")
+            elif how == "effort":
+                self.found = replace(self.found, asks=how)
+                self._notes.append("takes a thinking effort, which is a wish: it is counted, not kept")
+                return
+            elif self._thought(capped) <= CAP:
+                self.found = hopeful
+                return
+            else:
+                self._notes.append(
+                    f"ignores {said}: asked for {CAP}, it thought {self._thought(capped)} tokens"
+                )
+
+    def _thought(self, segment: Segment | None) -> int:
+        return 0 if segment is None else thought([segment], self.found.markers or Markers())
 
     async def _fingerprint(self) -> str | None:
         body = {"model": self.found.model, "prompt": SAMPLE, "content": SAMPLE, "add_special_tokens": False}

@@ -69,10 +69,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one event says. `usage` is of all choices together."""
+    """What one event says. `usage` is of all choices together, and so are the tokens of `reasoning`, where they are told."""
 
     parts: tuple[Part, ...] = ()
     usage: Usage | None = None
+    reasoning: int | None = None
     error: Any = None
 
 
@@ -90,7 +91,8 @@ def read(event: Any, told: str | None) -> Said:
     try:
         if "choices" in event:
             choices = tuple(_choice(choice, told) for choice in event["choices"])
-            return Said(choices, _usage(event.get("usage")))
+            usage = event.get("usage")
+            return Said(choices, _usage(usage), _reasoning(usage))
         return _native(event)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Garbled(f"an event has another form than it should ({str(error)[:80]})") from None
@@ -183,6 +185,16 @@ def _usage(told: Any) -> Usage | None:
     details = told.get("prompt_tokens_details") or {}
     cached = _whole(details.get("cached_tokens") or told.get("prompt_cache_hit_tokens") or 0)
     return Usage(prompt, min(cached, prompt), completion)
+
+
+def _reasoning(told: Any) -> int | None:
+    """OpenAI tells it among the details, SGLang beside them."""
+    if not told:
+        return None
+    said = (told.get("completion_tokens_details") or {}).get("reasoning_tokens") or told.get(
+        "reasoning_tokens"
+    )
+    return None if said is None else _whole(said)
 
 
 def _id(token: str) -> int:

@@ -119,8 +119,11 @@ class Writing:
             read = itertools.accumulate(piece for _, piece in pieces)
             self._ends[at : at + 1] = [gap.start + len(b.decode("utf-8", "ignore")) for b in read]
 
-    def close(self, usage: Usage | None, seconds: float, prompt: int) -> Segment:
-        """The segment. `usage` is the server's, of this choice; `prompt` is what the prompt is estimated to have.
+    def close(
+        self, usage: Usage | None, seconds: float, prompt: int, reasoning: int | None = None
+    ) -> Segment:
+        """The segment. `usage` is the server's, of this choice; `prompt` is what the prompt is estimated to have;
+        `reasoning` the tokens of what it thought, where the server tells that.
 
         Raises:
             Garbled: the server counted fewer tokens than it sent.
@@ -162,7 +165,7 @@ class Writing:
             top_logprobs=tuple(top[:told] for top in self._tops)
             if told and len(self._tops) == tokens
             else None,
-            payload=self._payload(),
+            payload=self._payload(reasoning),
         )
 
     # -- inside ---------------------------------------------------------------------------------------------
@@ -252,8 +255,8 @@ class Writing:
             if self.finish is None and self.tokens < self._sampling.max_tokens:
                 self.finish, self.left = "cancelled", True
 
-    def _payload(self) -> Message | None:
-        extra: dict[str, Any] = {}
+    def _payload(self, reasoning: int | None) -> Message | None:
+        extra: dict[str, Any] = {"reasoning_tokens": reasoning} if reasoning else {}
         if self._reasoning:
             extra["reasoning"] = self._reasoning
         if self._tools:
