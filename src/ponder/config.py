@@ -344,6 +344,18 @@ def open_engine(
     )
 
 
+KNOWN_TO_CHILDREN = re.compile(
+    r"PATH|LD_LIBRARY_PATH|DYLD_\w+|LANG|LC_\w+|TMPDIR|(OMP|GOMP|KMP|GGML|OPENBLAS|MKL)_\w+"
+)
+
+
+def bare_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process that is to know no secret: where modules and libraries are, how many threads."""
+    environ = os.environ if environ is None else environ
+    kept = {name: value for name, value in environ.items() if KNOWN_TO_CHILDREN.fullmatch(name)}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+
+
 def simulated(name: str | None) -> Engine | None:
     """The simulated model, where that is what a name means: "simulated", or with parameters "simulated:skill=0.5"."""
     if name is None or name.partition(":")[0] != "simulated":

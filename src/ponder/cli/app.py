@@ -698,7 +698,7 @@ def serve(
     serving.serve(
         model or [],
         settings,
-        lambda name: _engine(name, settings, engines, yes=yes, quiet=False),
+        lambda name, open_file: _engine(name, settings, engines, open_file, yes=yes, quiet=False),
         host=host,
         port=port,
         insecure=insecure_no_auth,
@@ -813,9 +813,18 @@ def _engines(
 
 
 def _engine(
-    model: str | None, settings: Settings, opened: dict[str, Engine], *, yes: bool, quiet: bool
+    model: str | None,
+    settings: Settings,
+    opened: dict[str, Engine],
+    open_file: Callable[..., Engine] | None = None,
+    *,
+    yes: bool,
+    quiet: bool,
 ) -> Engine:
-    """The engine of a model, which is fetched first if need be; one that is `opened` already, or will be."""
+    """The engine of a model, which is fetched first if need be; one that is `opened` already, or will be.
+
+    `open_file` opens a model file; in this process by default.
+    """
     from ponder import config
     from ponder.cli.fetching import model_file
     from ponder.cli.terminal import leave_at_once_on_ctrl_c, say
@@ -830,7 +839,7 @@ def _engine(
         key = str(path.resolve())
         if key not in opened:
             leave_at_once_on_ctrl_c()  # until the run listens itself
-            opened[key] = config.open_engine(path, settings, None if quiet else say)
+            opened[key] = (open_file or config.open_engine)(path, settings, None if quiet else say)
     return opened[key]
 
 

@@ -29,13 +29,13 @@ _UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 def serve(
     names: Sequence[str],
     settings: Settings,
-    embedded: Callable[[str | None], Engine],
+    embedded: Callable[[str | None, Callable[..., Engine]], Engine],
     *,
     host: str | None,
     port: int | None,
     insecure: bool,
 ) -> None:
-    """Serve until someone ends it.
+    """Serve until someone ends it. `embedded` opens a model file by its name, as it is told to open files.
 
     Raises:
         UsageError: the extra is not installed, the address cannot be had, or others could reach it without a key.
@@ -44,6 +44,7 @@ def serve(
     """
     try:
         from ponder.gateway import opening, running
+        from ponder.gateway.embedded import open_in_child
         from ponder.gateway.options import Options
     except ImportError:
         raise UsageError("The gateway needs an extra. Install it: pip install 'ponder[gateway]'") from None
@@ -51,8 +52,12 @@ def serve(
     keys = opened_keys(settings)
     running.check_bind(options, keys, insecure=insecure)
     listening = _listening(options.host, options.port)
-    served = opening.opened(names, settings, embedded, say)
-    roles = opening.roles(settings, served, embedded, say)
+
+    def opened(name: str | None) -> Engine:
+        return embedded(name, open_in_child)
+
+    served = opening.opened(names, settings, opened, say)
+    roles = opening.roles(settings, served, opened, say)
     port = listening.getsockname()[1]
     where = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}/v1"  # noqa: S104
 

@@ -77,12 +77,15 @@ def shown(segment: Segment, watch: Callable[[Delta], bool | None] | None) -> Seg
     for n, end in enumerate(segment.ends, 1):
         top = segment.top_logprobs[n - 1 : n] if segment.top_logprobs else ()
         if watch(Delta(segment.text[start:end], 1, top)) is False and n < len(segment.ends):
-            return _cut(segment, n)
+            return cut_to(segment, n)
         start = end
     return segment
 
 
-def _cut(segment: Segment, n: int) -> Segment:
+def cut_to(segment: Segment, n: int) -> Segment:
+    """Its first `n` tokens, as the text of a call that was ended there; all of it where its tokens are not known."""
+    if segment.ends is None:
+        return segment
     ends, ids = segment.ends or (), segment.token_ids
     return replace(
         segment,

@@ -8,9 +8,20 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from ponder.core import events as e
-from ponder.core.calls import Usage
 from ponder.core.errors import StoreError
 from ponder.core.prefix import Segment
+from ponder.core.reading import (
+    SEGMENT,
+    a_flag,
+    a_number,
+    a_row,
+    a_text,
+    a_whole_number,
+    an_object,
+    many,
+    perhaps,
+    usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,17 +55,11 @@ def decode(kind: str, place: str, body: str) -> e.Event:
 
     """
     try:
-        cls, given = KINDS[kind], _object(json.loads(body))
+        cls, given = KINDS[kind], an_object(json.loads(body))
         values = {name: read(given[name]) for name, read in _FIELDS[cls] if name in given}
-        return cls(_text(place), **values)
+        return cls(a_text(place), **values)
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise StoreError(f"An event of the kind {kind[:40]!r} cannot be read ({str(error)[:80]}).") from error
-
-
-def usage(value: Any) -> Usage:
-    """What `dump` made of a Usage."""
-    given = _object(value)
-    return Usage(**{name: read(given[name]) for name, read in _USAGE if name in given})
 
 
 def segment(body: str) -> Segment:
@@ -65,7 +70,7 @@ def segment(body: str) -> Segment:
 
     """
     try:
-        given = _object(json.loads(body))
+        given = an_object(json.loads(body))
         return Segment(**{name: read(given[name]) for name, read in SEGMENT.items()})
     except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise StoreError(f"A sample cannot be read ({str(error)[:80]}).") from error
@@ -73,7 +78,7 @@ def segment(body: str) -> Segment:
 
 def texts(value: Any) -> dict[str, str]:
     """An object whose values are all text."""
-    return {key: _text(x) for key, x in _object(value).items()}
+    return {key: a_text(x) for key, x in an_object(value).items()}
 
 
 def _plain(value: Any) -> Any:
@@ -86,98 +91,30 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _object(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return value
-    raise TypeError("not an object")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise TypeError("not a text")
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise TypeError("not a whole number")
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise TypeError("not a number")
-
-
-def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise TypeError("not true or false")
-
-
-def _maybe(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else read(value)
-
-
-def _many(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
-    def all_of(value: Any) -> tuple[Any, ...]:
-        if isinstance(value, list):
-            return tuple(map(read, value))
-        raise TypeError("not a list")
-
-    return all_of
-
-
-def _row(*reads: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
-    def each_of(value: Any) -> tuple[Any, ...]:
-        if isinstance(value, list):
-            return tuple(read(x) for read, x in zip(reads, value, strict=True))
-        raise TypeError("not a list")
-
-    return each_of
-
-
 READERS: dict[str, Callable[[Any], Any]] = {
-    "str": _text,
-    "str | None": _maybe(_text),
-    "int": _whole,
-    "int | None": _maybe(_whole),
-    "float": _number,
-    "float | None": _maybe(_number),
-    "bool": _flag,
-    "Keeper": _text,
+    "str": a_text,
+    "str | None": perhaps(a_text),
+    "int": a_whole_number,
+    "int | None": perhaps(a_whole_number),
+    "float": a_number,
+    "float | None": perhaps(a_number),
+    "bool": a_flag,
+    "Keeper": a_text,
     "Usage": usage,
     "dict[str, str]": texts,
-    "dict[str, Any]": _object,
-    "tuple[int, ...] | None": _maybe(_many(_whole)),
-    "tuple[str, ...]": _many(_text),
-    "tuple[float, ...]": _many(_number),
-    "tuple[int, ...]": _many(_whole),
-    "tuple[tuple[str, float], ...]": _many(_row(_text, _number)),
-    "tuple[tuple[str, str | None, str | None], ...]": _many(_row(_text, _maybe(_text), _maybe(_text))),
+    "dict[str, Any]": an_object,
+    "tuple[int, ...] | None": perhaps(many(a_whole_number)),
+    "tuple[str, ...]": many(a_text),
+    "tuple[float, ...]": many(a_number),
+    "tuple[int, ...]": many(a_whole_number),
+    "tuple[tuple[str, float], ...]": many(a_row(a_text, a_number)),
+    "tuple[tuple[str, str | None, str | None], ...]": many(a_row(a_text, perhaps(a_text), perhaps(a_text))),
 }
 """By a field's annotation, how its value is read; a test holds the table complete."""
 
 
-def _readers(cls: type[e.Event | Usage]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    return tuple((f.name, READERS[str(f.type)]) for f in fields(cls) if f.name != "place")
-
-
 # Found once: a study of 100,000 attempts reads millions of events.
-_FIELDS = {cls: _readers(cls) for cls in KINDS.values()}
-_USAGE = _readers(Usage)
-
-SEGMENT: dict[str, Callable[[Any], Any]] = {
-    "text": _text,
-    "token_ids": _maybe(_many(_whole)),
-    "ends": _maybe(_many(_whole)),
-    "usage": usage,
-    "sampled": _flag,
-    "finish": _text,
-    "stopped_by": _maybe(_text),
-    "logprobs": _maybe(_many(_number)),
-    "top_logprobs": _maybe(_many(_many(_row(_whole, _number)))),
-    "certainty": _maybe(_many(_number)),
+_FIELDS = {
+    cls: tuple((f.name, READERS[str(f.type)]) for f in fields(cls) if f.name != "place")
+    for cls in KINDS.values()
 }
-"""By a segment's field, how its value is read. Where it was drawn is another place for each arm."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+from ponder.core import reading
 from ponder.core.errors import StoreError, UnknownName, UsageError
 from ponder.store import coding, names, schema
 from ponder.store.lock import held
@@ -206,7 +207,7 @@ def _attempt(row: tuple[Any, ...], *, being_written: bool) -> AttemptRow:
     of["models"] = coding.texts(json.loads(of["models"]))
     of["labels"] = dict(json.loads(of["labels"]))
     of["seed"] = int(of["seed"])
-    of["usage"] = None if of["usage"] is None else coding.usage(json.loads(of["usage"]))
+    of["usage"] = None if of["usage"] is None else reading.usage(json.loads(of["usage"]))
     for column in fields(AttemptRow):
         if column.type in ("str", "str | None", "int | None", "float", "float | None"):
             of[column.name] = coding.READERS[column.type](of[column.name])

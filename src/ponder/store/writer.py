@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ponder.core import events as e
+from ponder.core import reading
 from ponder.core.errors import StoreError
 from ponder.store import coding, names, schema
 from ponder.store.lock import Lock
@@ -207,7 +208,7 @@ class RunWriter:
 
     def sample(self, key: str, nth: int, segment: Segment) -> None:
         """Keep the `nth` sample of what `key` names."""
-        body = coding.dump({name: getattr(segment, name) for name in coding.SEGMENT})
+        body = coding.dump({name: getattr(segment, name) for name in reading.SEGMENT})
         self._take(_Said(_SAMPLE, (key, nth, _raw(body))))
 
     def grade(self, attempt: int, place: str, correct: bool | None) -> None:
