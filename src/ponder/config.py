@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ponder.engines.servers.upstream import Upstream
     from ponder.evals.policies import Policies
     from ponder.models import Progress
+    from ponder.sandbox import Sandbox
 
 FILE = "ponder.toml"
 GATEWAY = ("gateway", "presets", "effort")
@@ -490,6 +491,14 @@ def memory(place: str | Path) -> Memory:
         )  # the package holds its model; no hub is asked what is new
         return Vectors(passages(Path(rest).expanduser()), MiniLM())
     return BM25(passages(Path(place).expanduser()))
+
+
+@cache
+def sandbox() -> Sandbox:
+    """Where programs that a model wrote are run; one in a process. None is started before it is needed."""
+    from ponder.sandbox import Sandbox
+
+    return Sandbox()
 
 
 def close(engine: Engine) -> None:

@@ -112,7 +112,7 @@ def evaluate(
         say(f"Going on with the run {path.stem}: {len(done):,} of {len(plan):,} attempts are finished.")
     board = Board(plan)
     equality = Equality()
-    graders = Graders(equality)
+    graders = Graders(equality, sandbox=config.sandbox())
     writer: RunWriter | None = None
     try:
         if path is None:
@@ -180,6 +180,7 @@ async def _interruptible(evaluation: Evaluation, graders: Graders, equality: Equ
         with anyio.CancelScope(shield=True):
             await graders.aclose()
             await equality.aclose()
+            await config.sandbox().aclose()
     return asked
 
 

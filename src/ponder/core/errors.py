@@ -13,6 +13,7 @@
     │   ├── BadScore          a scorer's values are no numbers, or not one for each path and step
     │   └── TransientError    worth another try: engines.layers.Retrying, and nobody else, tries again
     ├── AllFailed             every sample of a group failed; carries the errors
+    ├── NoSandbox             code that a model wrote can be run nowhere safe, so it is not run; says how to get a place
     └── StoreError            the run file cannot be written or read
 
 Each message is one sentence that says what happened and, after it, what to do next.
@@ -104,6 +105,10 @@ class AllFailed(PonderError):
     def __init__(self, errors: Sequence[Exception]) -> None:
         super().__init__(f"All {len(errors)} samples failed; the first said: {errors[0]}")
         self.errors = tuple(errors)
+
+
+class NoSandbox(PonderError):
+    """Code that a model wrote can be run nowhere safe, so it is not run."""
 
 
 class StoreError(PonderError):

@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Final
 from ponder.core.errors import UnknownName
 from ponder.evals.countdown import GRADER as LINES
 from ponder.evals.countdown import Verifier
+from ponder.evals.graders.programs import Programs
 from ponder.evals.graders.scoring import LIMIT, Scorers
+from ponder.evals.tasks.coding import GRADER as TESTS
 from ponder.evals.tasks.gym import GRADER
 from ponder.thinking.answers import find, outline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from ponder.core.problem import Kind
     from ponder.evals.values import Item
     from ponder.runtime.equality import Equality
+    from ponder.sandbox import Sandbox
 
 EQUAL: Final = frozenset({"math", "choice", "exact", "json"})
 """Graders by equivalence. They differ in the kind of answer alone, which is the problem's."""
@@ -40,6 +43,7 @@ class Graders:
 
     Args:
         equality: the one that the votes use.
+        sandbox: where programs are run, which is who made it's to close; without it none is, and none can be graded.
         workers: processes that score at the same time.
         limit: seconds for one answer to be scored.
         memory: grades that are remembered.
@@ -47,13 +51,20 @@ class Graders:
     """
 
     def __init__(
-        self, equality: Equality, *, workers: int = 2, limit: float = LIMIT, memory: int = 50_000
+        self,
+        equality: Equality,
+        *,
+        sandbox: Sandbox | None = None,
+        workers: int = 2,
+        limit: float = LIMIT,
+        memory: int = 50_000,
     ) -> None:
         self.equality = equality
         self.scorers = Scorers(workers=workers, limit=limit)
+        self.programs = Programs(sandbox)
         self.memory = memory
         self._golds: dict[tuple[str, Kind], tuple[str, str]] = {}
-        self._known: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
 
     async def grade(self, item: Item, answer: str | None, *, whole: bool = False) -> bool | None:
         """Whether the answer is right; None where nobody knows what is.
@@ -65,16 +76,19 @@ class Graders:
                 several different ones gets no credit.
 
         Raises:
+            NoSandbox: the answer is a program, and there is nowhere to run it.
             UnknownName: the item names a grader that does not exist.
             UsageError: the item was made by a package that is missing here, or by another version of it.
 
         """
         if item.grader == LINES:
             return await Verifier().grade(item, answer)
-        if item.grader != GRADER and item.grader not in EQUAL:
-            raise UnknownName("grader", item.grader, [*EQUAL, GRADER, LINES])
+        if item.grader not in (GRADER, TESTS) and item.grader not in EQUAL:
+            raise UnknownName("grader", item.grader, [*EQUAL, GRADER, LINES, TESTS])
         if item.gold is None:
             return None
+        if item.grader == TESTS:
+            return await self._kept(item, answer, self.programs.grade)
         try:
             if answer is not None and whole:
                 found = find(answer, item.problem.kind, choices=item.problem.choices)
@@ -85,9 +99,17 @@ class Graders:
                 return await self._is_equal(item.gold, answer, item.problem.kind)
         except RecursionError:  # JSON a thousand levels deep is nobody's answer
             return False
+        return await self._kept(item, answer, self._is_solution)
+
+    async def _kept(
+        self, item: Item, answer: str | None, grade: Callable[[Item, str], Awaitable[bool | None]]
+    ) -> bool | None:
+        """The grade, from memory if it was given before."""
+        if answer is None or not answer.strip():
+            return False
         known = (item.problem.id, answer)
         if known not in self._known:
-            self._known[known] = await self._is_solution(item, answer)
+            self._known[known] = await grade(item, answer)
             while len(self._known) > self.memory:
                 self._known.popitem(last=False)
         return self._known[known]

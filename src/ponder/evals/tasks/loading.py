@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ponder.core.errors import UsageError
 from ponder.evals.countdown import GRADER as LINES
-from ponder.evals.tasks import countdown_lines, files, gym, hub, lm_eval, suites
+from ponder.evals.tasks import coding, countdown_lines, files, gym, hub, lm_eval, suites
 from ponder.evals.tasks.loaded import Tasks, portion
 from ponder.evals.tasks.rows import OPTIONS, to_items
 from ponder.evals.tasks.spec import read
@@ -29,7 +29,8 @@ def load(spec: str = DEFAULT, *, limit: int | None = None, seed: int = 0, offset
               a bare `chain_sum`, is `DEFAULT`;
             * a path to a .jsonl, .json or .parquet file, with `question=`, `answer=`, `choices=`, `id=`, `level=`,
               `family=` for the names of its fields where they are not the usual ones, and `kind=` for the kind of
-              answer: `mine.jsonl:question=ask,answer=gold,kind=math`;
+              answer: `mine.jsonl:question=ask,answer=gold,kind=math`. Rows as HumanEval or MBPP have them are programming
+              problems, and are graded by their tests;
             * `hf:owner/name`, with `config=`, `split=`, `revision=` and the options of a file; or one of the short
               names in `hub.KNOWN`: gsm8k, math-500, aime24, aime25, gpqa-diamond;
             * a path to a task of lm-eval: `mine.yaml`;
@@ -71,6 +72,10 @@ def load(spec: str = DEFAULT, *, limit: int | None = None, seed: int = 0, offset
 def _file(spec: Spec, limit: int | None, offset: int) -> Tasks:
     spec.only(OPTIONS, "a file")
     rows, complaints = files.rows(Path(spec.name))
-    items, more = to_items(rows, spec.options, task=Path(spec.name).stem, source=spec.name)
+    task = Path(spec.name).stem
+    if not spec.options and coding.are_these(rows):
+        items, more = coding.to_items(rows, task=task, source=spec.name)
+    else:
+        items, more = to_items(rows, spec.options, task=task, source=spec.name)
     complaints += more
     return Tasks(str(spec), tuple(portion(items, spec.name, limit, offset, complaints)), tuple(complaints))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
+from ponder.thinking.prompts.coding import write_program
 
 if TYPE_CHECKING:
     from ponder.core.problem import Kind, Problem
@@ -80,8 +81,10 @@ def ask(problem: Problem, style: Style = "plain", shots: int = SHOTS) -> Prefix:
     """The problem as a prompt: the style's instruction, `shots` worked examples, then the conversation.
 
     A conversation of several turns gets no examples, and one with tools or a response format no instruction
-    either: they would contradict what the user set up.
+    either: they would contradict what the user set up. A program is asked for as such in every style.
     """
+    if problem.kind == "code" and not problem.tools and problem.response_format is None:
+        return write_program(problem)
     if problem.tools or problem.response_format is not None:
         style = "plain"
     system = [m for m in problem.messages if m.role == "system"]
