@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check evidence bench peers native fidelity faults prove docs clean
+.PHONY: help run test check evidence bench peers native fidelity faults prove sandbox-attacks docs clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.base ## install ponder and answer a question with a real model, by majority vote
 	@$(BIN)/ponder solve "What is 17 + 48 - 29?" -s "self-consistency:n=16" -b 4k --yes
@@ -79,6 +79,9 @@ native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor
 
 faults: .venv/.dev ## plant faults in the runtime and see the tests fail
 	@$(BIN)/python tests/plant_faults.py
+
+sandbox-attacks: .venv/.dev ## what hostile programs try, and whether the sandbox holds
+	@$(BIN)/python tests/sandbox_attacks.py
 
 TIER := C
 prove: .venv/.dev ## measure what is promised under bad conditions into docs/reliability.md; TIER=N at full size, ROWS="R1 R3" only those

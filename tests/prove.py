@@ -33,6 +33,7 @@ for measuring in (
     "grading",
     "kills",
     "money",
+    "sandbox",
     "secrets",
     "servers",
     "writers",

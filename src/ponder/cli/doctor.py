@@ -59,6 +59,8 @@ def checkup(
             say("runs", where)
     except OSError as error:
         say("runs", f"{settings.runs} cannot be written: {error.strerror}. Set PONDER_HOME.", well=False)
+    told, held = _strength()
+    say("sandbox", told, well=held)
     try:
         wanted = config.wanted(model, settings)
         path = models.find(wanted, into=settings.models) if isinstance(wanted, models.ModelFile) else wanted
@@ -135,6 +137,18 @@ def _thinking(found: Found) -> str:
     else:
         how = "a budget cannot be asked for; it is counted where thinking is seen"
     return "; ".join(filter(None, (marks, how)))
+
+
+def _strength() -> tuple[str, bool]:
+    """What the sandbox withstood. Nothing needs one but programs that a model writes, so none is no fault."""
+    from ponder.core.errors import NoSandbox
+    from ponder.sandbox.strength import strength
+
+    try:
+        found = anyio.run(strength)
+    except NoSandbox as error:
+        return f"none. {error}", True
+    return str(found), found.held
 
 
 def _tuning(file: Path, settings: Settings, progress: Callable[[str], None] | None) -> str:

@@ -49,6 +49,7 @@ class _Line:
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
+        os.close(null)
 
     def ready(self) -> None:
         os.write(self._out, READY)
