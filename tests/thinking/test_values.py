@@ -42,7 +42,11 @@ def test_a_value_s_own_methods_are_not_asked():
     assert pack(Number(7)) == "7"
 
 
-@pytest.mark.parametrize("value", [object(), lambda: 1, [object()], {1: int}, 10**5000, iter([])], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [object(), lambda: 1, [object()], {1: int}, 10**5000, iter([])],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_is_not_plain_says_so(value):
     with pytest.raises(NotPlain):
         pack(value)
