@@ -431,6 +431,9 @@ def calibrate(
     probe: Annotated[
         int, typer.Option(metavar="N", min=2, help="Samples that tell how hard a problem is.")
     ] = 4,
+    wide: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Samples of the vote that all else is compared with.")
+    ] = 64,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the problems that are made up.")] = 0,
     to: Annotated[
         str | None,
@@ -473,9 +476,10 @@ def calibrate(
     asked = calibrating.Calibration(
         [item for task in loaded for item in task.items],
         budget or calibrating.BUDGETS,
-        strategy or calibrating.strategies(by),
+        strategy or calibrating.strategies(by, wide),
         probe,
         by,
+        wide,
     )
     played = [parse(arm.strategy) for arm in asked.plan(0).arms]
     with _engines(
@@ -495,7 +499,7 @@ def calibrate(
     if policy is None:
         raise SystemExit(code)
     out().print(calibrating.table(judged))
-    for sentence in calibrating.sentences(judged, policy, asked.items):
+    for sentence in calibrating.sentences(judged, policy, asked.items, wide):
         emit(sentence)
     say(f"Written: {calibrating.save(policy, name, judged, settings)}. Use it: -s auto:policy={name}")
     raise SystemExit(code)

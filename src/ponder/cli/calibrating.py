@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 BUDGETS = ("500", "1k", "2k", "4k", "8k")
 WIDE = 64
-"""Samples of the vote that all else is compared with: more than most budgets pay for."""
-VOTE = f"self-consistency:n={WIDE}"
+"""Samples of the vote that all else is compared with, if nothing is said: more than most budgets pay for."""
 
 
-def strategies(scorer: str | None) -> tuple[str, ...]:
+def strategies(scorer: str | None, wide: int = WIDE) -> tuple[str, ...]:
     """What is tried if nothing is said: ways to spend more after the probe, and others to ask once."""
-    plain = (VOTE, f"adaptive-consistency:n={WIDE}", "chain-of-thought", "zero-shot-cot", "chain-of-draft")
+    votes = (f"self-consistency:n={wide}", f"self-consistency:n={wide},temperature=0.3")
+    plain = (*votes, f"adaptive-consistency:n={wide}", "chain-of-thought", "zero-shot-cot", "chain-of-draft")
     if scorer is None:
         return plain
     by = f"scorer=({scorer})"
-    return (*plain, f"best-of-n:n={WIDE},{by},selection=weighted", f"beam-search:n=8,{by}")
+    return (*plain, f"best-of-n:n={wide},{by},selection=weighted", f"beam-search:n=8,{by}")
 
 
 class Calibration:
@@ -58,6 +58,7 @@ class Calibration:
         tried: strategies.
         probe: chains that `auto` begins with.
         scorer: of the policy.
+        wide: samples of the vote that all else is compared with.
 
     Raises:
         UsageError: a budget does not limit tokens, or there are too few problems.
@@ -71,6 +72,7 @@ class Calibration:
         tried: Sequence[str],
         probe: int,
         scorer: str | None,
+        wide: int = WIDE,
     ) -> None:
         limits = {Budget.parse(budget).tokens: str(Budget.parse(budget)) for budget in budgets}
         if None in limits:
@@ -87,7 +89,8 @@ class Calibration:
         ]
         self.probe = probe
         self.scorer = scorer
-        self.vote = str(parse(VOTE))
+        self.wide = wide
+        self.vote = str(parse(f"self-consistency:n={wide}"))
         stop = str(parse(f"self-consistency:n={probe}"))
         self._then = list(dict.fromkeys([stop, self.vote, *(str(parse(text)) for text in tried)]))
         self.alone = [str(parse("direct")), *self._then[1:]]
@@ -269,14 +272,14 @@ def table(judged: Sequence[Figures]) -> Table:
     return drawn
 
 
-def sentences(judged: Sequence[Figures], policy: Policy, items: Sequence[Item]) -> list[str]:
+def sentences(judged: Sequence[Figures], policy: Policy, items: Sequence[Item], wide: int) -> list[str]:
     """What the table does not say."""
     told = []
     if policy.simulated:
         told.append("These figures are simulated.")
     if policy.graded == "agreement":
         told.append(
-            f"No right answers are known: right is what a vote of {WIDE} says. This is consistency, not accuracy."
+            f"No right answers are known: right is what a vote of {wide} says. This is consistency, not accuracy."
         )
     elif any(item.gold is None for item in items):
         told.append("Problems without a right answer were left out.")
