@@ -21,7 +21,8 @@ import anyio
 from ponder import config
 from ponder.engines.transformers import Transformers
 from ponder.evals.countdown import Puzzle, Verifier, check
-from ponder.evals.harness import Evaluation, Plan
+from ponder.evals.harness import Evaluation
+from ponder.evals.plan import Plan
 from ponder.evals.stats import accuracy, compare, measured, right
 from ponder.evals.study import item_body, study
 from ponder.evals.values import Arm

@@ -163,3 +163,16 @@ def test_a_report_or_table_is_written_whole_or_not_at_all(ponder):
             assert not path.exists() or path.read_bytes() == whole[name]
         ponder(*command, name)
         assert path.read_bytes() == whole[name]
+
+
+def test_a_total_budget_is_for_all_problems_together(ponder):
+    words = ("eval", "simulated", "-m", "simulated", "-s", "self-consistency:n=16", "--limit", "6", "-q")
+    done = ponder(*words, "--total-budget", "1k")
+    assert done.returncode == 0, done.stderr
+    assert "1k in all" in done.stdout
+    again = ponder(*words, "--total-budget", "1k")
+    assert again.stdout == done.stdout
+    assert "Going on with the run" in again.stderr
+    for more, said in ((("-b", "1k"), "not both"), (("-s", "beam-search"), "cannot share a total budget")):
+        refused = ponder(*words, "--total-budget", "1k", *more)
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr

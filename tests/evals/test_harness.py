@@ -14,7 +14,8 @@ from ponder.core.problem import Problem
 from ponder.engines.layers import Faulty
 from ponder.engines.scripted import Scripted
 from ponder.evals import harness
-from ponder.evals.harness import Evaluation, Plan
+from ponder.evals.harness import Evaluation
+from ponder.evals.plan import Plan
 from ponder.evals.pool import Pool
 from ponder.evals.study import finished, item_body, item_of, study
 from ponder.evals.values import Arm, Item

@@ -9,7 +9,8 @@ from support import SCORERS, Keys
 
 from ponder import UnknownName
 from ponder.engines.scripted import Scripted
-from ponder.evals.harness import Evaluation, Plan
+from ponder.evals.harness import Evaluation
+from ponder.evals.plan import Plan
 from ponder.evals.replay import replay, told
 from ponder.evals.study import finished, item_body, study
 from ponder.evals.values import Arm

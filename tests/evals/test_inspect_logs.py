@@ -8,8 +8,8 @@ from evals.test_harness import ARMS, evaluated, items, script, writer
 
 from ponder.engines.layers import Faulty
 from ponder.engines.scripted import Scripted
-from ponder.evals.harness import Plan
 from ponder.evals.inspect_logs import inspect_logs
+from ponder.evals.plan import Plan
 from ponder.evals.study import study
 from ponder.store import RunFile
 

@@ -14,7 +14,8 @@ import anyio
 from evals import test_harness as harness
 
 from ponder.engines.scripted import Scripted
-from ponder.evals.harness import BEHIND, CROWD, Plan
+from ponder.evals.harness import BEHIND, CROWD
+from ponder.evals.plan import Plan
 from ponder.evals.study import finished
 from ponder.store import RunFile
 from proofs import Figure, row

@@ -283,6 +283,14 @@ def eval_(
         list[str] | None,
         typer.Option("--budget", "-b", metavar="BUDGET", help="For each problem; repeat it for more."),
     ] = None,
+    total_budget: Annotated[
+        str | None,
+        typer.Option(
+            "--total-budget",
+            metavar="BUDGET",
+            help="Completion tokens for all problems together, in place of -b: spent where the vote gains most.",
+        ),
+    ] = None,
     limit: Annotated[
         list[str] | None,
         typer.Option(
@@ -324,6 +332,7 @@ def eval_(
     Examples:
       ponder eval chain_sum -s cot -s self-consistency:n=8 -s self-consistency:n=16 -b 4k --limit 100
       ponder eval problems.jsonl -m file.gguf --seeds 4 --report report.html
+      ponder eval chain_sum -s self-consistency:n=32 --total-budget 30k --limit 100
       ponder eval --replay 8ggu -s adaptive-consistency:n=16 -s self-consistency:n=5
     """
     from ponder import config
@@ -331,7 +340,8 @@ def eval_(
     from ponder.cli.terminal import out, say
     from ponder.core.calls import Budget
     from ponder.core.errors import UsageError
-    from ponder.evals.harness import Plan
+    from ponder.evals.plan import Plan
+    from ponder.evals.successive import successive
     from ponder.evals.values import Arm
     from ponder.runtime.preflight import check_memory
     from ponder.strategies import parse
@@ -340,7 +350,7 @@ def eval_(
     named = tasks or ["chain_sum"]
     arms = tuple(
         Arm(str(parse(s)), str(Budget.parse(b)))
-        for s in strategy or ["chain-of-thought", "self-consistency:n=8"]
+        for s in strategy or ["chain-of-thought", "self-consistency:n=8"][total_budget is not None :]
         for b in budget or [settings.budget]
     )
     strategies = [parse(arm.strategy) for arm in arms]
@@ -352,7 +362,7 @@ def eval_(
         loaded = evaluating.load(named, limit or [], sample_id or [], seed)
         for complaint in (c for task in loaded for c in task.complaints):
             say(complaint)
-        plan = Plan(tuple(item for task in loaded for item in task.items), arms, tuple(range(seeds)))
+        items, its_seeds = tuple(item for task in loaded for item in task.items), tuple(range(seeds))
         opened = _engines(
             config.models_by_role(model or (), settings, strategies), settings, yes=yes, quiet=quiet
         )
@@ -362,7 +372,14 @@ def eval_(
         named = [f"replay of {replay}"]
         items, its_seeds, models, given = evaluating.replayed(settings, replay)
         opened = nullcontext(models)
+    if total_budget is None:
         plan = Plan(items, arms, its_seeds)
+    elif budget:
+        raise UsageError(
+            "Give a budget for each problem, -b, or one for all together, --total-budget; not both."
+        )
+    else:
+        plan = successive(items, list(dict.fromkeys(arm.strategy for arm in arms)), total_budget, its_seeds)
     with opened as engines:
         path, code = evaluating.evaluate(
             plan,

@@ -17,7 +17,7 @@ from ponder.core.calls import Budget
 from ponder.core.errors import StoreError, UsageError
 from ponder.core.policy import Policy
 from ponder.evals.calibration import LEAST, figures, learn, levels, more
-from ponder.evals.harness import Plan
+from ponder.evals.plan import Plan
 from ponder.evals.policies import ENDING
 from ponder.evals.values import Arm
 from ponder.runtime.equality import Equality

@@ -20,7 +20,8 @@ from ponder.cli.terminal import err, one_line, say
 from ponder.core.errors import PonderError, StoreError, UsageError
 from ponder.evals import tasks
 from ponder.evals.graders import Graders
-from ponder.evals.harness import Evaluation, Plan, check
+from ponder.evals.harness import Evaluation, check
+from ponder.evals.plan import Plan, Shown
 from ponder.evals.replay import replay, told
 from ponder.evals.simulated import Simulated
 from ponder.evals.stats import accuracy
@@ -100,16 +101,19 @@ def evaluate(
     for told_of in misfits(strategies, engines, policies):
         say(told_of)
     known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
+    shown: dict[tuple[str, str, str, int], Shown] = {}
     followed = {name: policies.text(name) for name in _followed(strategies)}
     about = _about(plan, engines, named, followed, memory)
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
         with RunFile.open(path) as before:
             known, done = before.samples(), finished(before)
-        if len(done) == len(plan):
+            shown = _shown(before, done) if plan.asks else {}
+        if plan.over(done):
             say(f"The run {path.stem} is complete already; --fresh measures again.")
             return path, 0
-        say(f"Going on with the run {path.stem}: {len(done):,} of {len(plan):,} attempts are finished.")
+        of = "" if plan.asks else f" of {len(plan):,}"
+        say(f"Going on with the run {path.stem}: {len(done):,}{of} attempts are finished.")
     board = Board(plan)
     equality = Equality()
     graders = Graders(equality, sandbox=config.sandbox())
@@ -135,6 +139,7 @@ def evaluate(
             policies=policies,
             known=known,
             finished=done,
+            shown=shown,
             memory=memory,
             tell=None if quiet else board.tell,
         )
@@ -144,7 +149,8 @@ def evaluate(
         if writer is not None:
             writer.close()
     if ended:
-        say(f"Stopped after {evaluation.tally.done:,} of {len(plan):,} attempts. Go on: {_command()}")
+        of = "" if plan.asks else f" of {len(plan):,}"
+        say(f"Stopped after {evaluation.tally.done:,}{of} attempts. Go on: {_command()}")
         return writer.path, STOPPED
     return writer.path, 5 if evaluation.tally.failed else 0
 
@@ -199,6 +205,7 @@ def _about(
         **models,
         "arms": [[arm.strategy, arm.budget] for arm in plan.arms],
         "seeds": list(plan.seeds),
+        **({"total": True} if plan.asks else {}),
         **({"policies": dict(policies)} if policies else {}),
         **({"memory": [memory.name, _digest(getattr(memory, "texts", ()))]} if memory else {}),
     }
@@ -209,6 +216,14 @@ def _about(
 def _digest(whole: Any) -> str:
     text = json.dumps(whole, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _shown(
+    run: RunFile, done: frozenset[tuple[str, str, str, int]]
+) -> dict[tuple[str, str, str, int], Shown]:
+    """What came of the jobs that are finished, by name."""
+    rows = {(row.strategy, row.budget, row.problem, row.seed): row.id for row in run.attempts()}
+    return {name: Shown.of(run.events(rows[name])) for name in done}
 
 
 def _followed(strategies: Sequence[Strategy]) -> list[str]:

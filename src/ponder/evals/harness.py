@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
 from ponder.core.calls import Budget, Usage
 from ponder.core.errors import AllFailed, EngineError, UsageError
+from ponder.evals.plan import Shown
 from ponder.evals.pool import Pool
 from ponder.runtime.preflight import check_memory, check_roles, preflight, recalls, roles
 from ponder.runtime.solve import solve
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
+    from ponder.core.events import Event
     from ponder.core.policy import Policy
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, KeysOf, Memory, Result, Scorer
+    from ponder.evals.plan import Job, Plan
     from ponder.evals.pool import Drawn
-    from ponder.evals.values import Arm, Item
+    from ponder.evals.values import Item
     from ponder.store import RunWriter
 
 AT_ONCE = 32
@@ -42,41 +46,6 @@ class Grader(Protocol):
     """Says whether an answer is right; None where nobody can tell."""
 
     async def grade(self, item: Item, answer: str | None) -> bool | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One attempt to be made."""
-
-    arm: Arm
-    item: Item
-    seed: int
-
-    @property
-    def name(self) -> tuple[str, str, str, int]:
-        """What tells it from all others: strategy, budget, item, seed."""
-        return self.arm.strategy, self.arm.budget, self.item.problem.id, self.seed
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be attempted. Items come outermost, so that the arms share what is read and drawn for each."""
-
-    items: tuple[Item, ...]
-    arms: tuple[Arm, ...]
-    seeds: tuple[int, ...] = (0,)
-
-    def __len__(self) -> int:
-        """How many attempts there are."""
-        return len(self.items) * len(self.arms) * len(self.seeds)
-
-    def jobs(self) -> Iterator[Job]:
-        """All of them, in order."""
-        return (job for item in self.items for job in self.of(item))
-
-    def of(self, item: Item) -> Iterator[Job]:
-        """Those of one item, in order."""
-        return (Job(arm, item, seed) for seed in self.seeds for arm in self.arms)
 
 
 @dataclass(slots=True)
@@ -126,6 +95,7 @@ class Evaluation:
         policies: by name.
         known: samples kept by an earlier part of this run.
         finished: names of the jobs (`Job.name`) that are done already.
+        shown: what came of those, for a plan that is made as it goes.
         at_once: calls in flight that are aimed at.
         memory: what the strategies recall from.
         tell: called with the tally after each attempt.
@@ -145,6 +115,7 @@ class Evaluation:
         policies: Mapping[str, Policy] | None = None,
         known: Mapping[tuple[str, int], Segment] | None = None,
         finished: frozenset[tuple[str, str, str, int]] = frozenset(),
+        shown: Mapping[tuple[str, str, str, int], Shown] | None = None,
         at_once: int | None = None,
         memory: Memory | None = None,
         tell: Callable[[Tally], None] | None = None,
@@ -169,6 +140,7 @@ class Evaluation:
         self._over = over or (lambda *_: None)
         self._jobs_left = Counter[str]()
         self._drawn: dict[str, set[tuple[str, int]]] = {}
+        self._shown = dict(shown or {})
         self._ending = False
         self._in_a_row = 0
         self._last: Exception | None = None
@@ -197,8 +169,11 @@ class Evaluation:
             check(self._plan, self._engines, self._scorers, self._memory)
         async with anyio.create_task_group() as generating:
             pool = Pool(self._engines, generating, keep=self._keep, known=self._known)
-            async with anyio.create_task_group() as attempts:
-                await self._begin_all(pool, attempts, items or _in_order(self._plan.items))
+            for groups in self._rounds(items):
+                async with anyio.create_task_group() as attempts:
+                    await self._begin_all(pool, attempts, groups)
+                if self._ending:
+                    break
             generating.cancel_scope.cancel()  # samples that nobody waits for any more
         if self._in_a_row >= IN_A_ROW:
             raise EngineError(
@@ -206,11 +181,20 @@ class Evaluation:
                 "model and run the same command again."
             )
 
-    async def _begin_all(self, pool: Pool, attempts: TaskGroup, items: AsyncIterable[Item]) -> None:
+    def _rounds(self, items: AsyncIterable[Item] | None) -> Iterator[AsyncIterable[Sequence[Job]]]:
+        """What is begun together, item by item."""
+        if items is not None:
+            yield (list(self._plan.of(item)) async for item in items)
+            return
+        for jobs in self._plan.rounds(lambda job: self._shown.get(job.name)):
+            yield _by_item(jobs)
+
+    async def _begin_all(self, pool: Pool, attempts: TaskGroup, groups: AsyncIterable[Sequence[Job]]) -> None:
         turn = anyio.Semaphore(CROWD * self._at_once)
-        async for item in items:
-            jobs = [job for job in self._plan.of(item) if job.name not in self._finished]
-            self._jobs_left[item.problem.id] += len(jobs)
+        async for group in groups:
+            jobs = [job for job in group if job.name not in self._finished]
+            self.tally.total = max(self.tally.total, self.tally.done + len(jobs))
+            self._jobs_left.update(job.item.problem.id for job in jobs)
             for job in jobs:
                 await pool.room(self._at_once)
                 await turn.acquire()
@@ -229,7 +213,9 @@ class Evaluation:
         strategy = parse(job.arm.strategy)
         played = roles(strategy, self._scorers)
         drawn = pool.attempt(job.seed, began)
-        recording = self._writer.attempt(oracle=job.arm.oracle, task=job.item.task)
+        part = {"part": [job.part.strategy, job.part.budget]} if job.part else {}
+        recording = self._writer.attempt(oracle=job.arm.oracle, task=job.item.task, **part)
+        events: list[Event] = []
         try:
             result = await solve(
                 job.item.problem,
@@ -241,7 +227,7 @@ class Evaluation:
                 budget=Budget.parse(job.arm.budget),
                 seed=job.seed,
                 memory=self._memory if recalls(strategy) else None,
-                watchers=[recording],
+                watchers=[recording, *([events.append] if self._plan.asks else [])],
                 trace=self._writer.id,
             )
         except (EngineError, AllFailed) as error:
@@ -253,6 +239,8 @@ class Evaluation:
         else:
             self._in_a_row = 0
             await self._grade(job, recording.id, result)
+            if self._plan.asks:
+                self._shown[job.name] = Shown.of(events)
         finally:
             began.set()
             turn.release()
@@ -267,7 +255,7 @@ class Evaluation:
         names = self._drawn.setdefault(problem, set())
         names.update(*(engine.names for engine in drawn))
         self._jobs_left[problem] -= 1
-        if not self._jobs_left[problem]:
+        if not self._jobs_left[problem] and not self._plan.asks:  # else a later round may want them
             drawn_of_it = frozenset(self._drawn.pop(problem))
             pool.forget(drawn_of_it)
             self._over(problem, drawn_of_it)
@@ -288,6 +276,6 @@ class Evaluation:
             self.tally.right.setdefault(job.item.problem.id, []).append(right)
 
 
-async def _in_order(items: Iterable[Item]) -> AsyncIterator[Item]:
-    for item in items:
-        yield item
+async def _by_item(jobs: Iterable[Job]) -> AsyncIterator[Sequence[Job]]:
+    for _, group in groupby(jobs, key=lambda job: job.item.problem.id):
+        yield list(group)

@@ -65,7 +65,7 @@ def study(run: RunFile) -> Study:
     """All that a run file holds of an evaluation.
 
     Where a job was attempted again after an error, its last attempt counts, and what broke before is counted in
-    `Outcome.failed`.
+    `Outcome.failed`. Of the rounds of a total budget the last at each problem counts, which holds those before.
 
     Raises:
         StoreError: the file is damaged.
@@ -74,17 +74,18 @@ def study(run: RunFile) -> Study:
     about, grades = run.meta(), run.grades()
     items = {name: item_of(name, body) for name, body in run.items().items()}
     attempts = run.attempts()
-    latest: dict[tuple[str, str, str, int], list[AttemptRow]] = defaultdict(list)
+    latest: dict[tuple[Arm, str, int], list[AttemptRow]] = defaultdict(list)
     for row in attempts:
         if row.status == "finished":
-            latest[row.strategy, row.budget, row.problem, row.seed].append(row)
+            latest[_arm(row), row.problem, row.seed].append(row)
     outcomes, samples = [], {}
     widest: dict[str, int] = defaultdict(int)
     for rows in latest.values():
         row = rows[-1]
         events = run.events(row.id, (e.Extended, e.Answered, e.Failed, e.Finished))
         graded = grades.get(row.id, {})
-        outcomes.append(_outcome(row, events, graded, broke=len(rows) - 1))
+        broke = sum(other.stop == "failed" for other in rows[:-1])
+        outcomes.append(_outcome(row, events, graded, broke=broke))
         drawn = _samples(events, graded)
         if row.seed == min(about["evaluation"]["seeds"]) and len(drawn) > widest[row.problem]:
             widest[row.problem] = len(drawn)
@@ -114,7 +115,7 @@ def _outcome(
     chains = [_chain(place, extended) for place in extended]
     candidates = [_chain(place, extended).completion for place in _places(events)]
     return Outcome(
-        arm=Arm(row.strategy, row.budget, bool(row.labels.get("oracle"))),
+        arm=_arm(row),
         item=row.problem,
         seed=row.seed,
         answer=row.answer,
@@ -133,6 +134,12 @@ def _outcome(
         votes=end.votes if end else (),
         attempt=str(row.id),
     )
+
+
+def _arm(row: AttemptRow) -> Arm:
+    """The arm that an attempt belongs to; a round of a total budget names it."""
+    strategy, budget = row.labels.get("part") or (row.strategy, row.budget)
+    return Arm(strategy, budget, bool(row.labels.get("oracle")))
 
 
 def _chain(place: str, extended: Mapping[str, e.Extended]) -> Usage:
