@@ -59,7 +59,7 @@ async def _left(folder: Path, clients: int) -> tuple[list[float], int, bool]:
             body |= {"max_tokens": 400}
             session = aiohttp.ClientSession(headers={"authorization": f"Bearer {secret}"})
             asking = asyncio.create_task(session.post(f"{url}/v1/chat/completions", json=body))
-            await until(lambda want=4 if i % 2 else 1: mock.counters.writing == want)
+            await until(lambda want=4 if i % 2 and stream else 1: mock.counters.writing == want)
             await asyncio.sleep((i % 5) * 0.01)
             began = time.perf_counter()
             asking.cancel()

@@ -66,7 +66,8 @@ class Capabilities:
 
     `context` is the most tokens that prompt and answer may have together; `tokenizer` a fingerprint, so that
     ids are never fed to a model with another vocabulary. `prices` are what its tokens cost, where that is known.
-    `thinking` is how it marks its thinking, if it does.
+    `thinking` is how it marks its thinking, if it does. `many`: one request of `extend_many` draws several texts, and
+    the prompt is read, and paid for, once.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Capabilities:
     tokenizer: str | None = None
     prices: Prices | None = None
     thinking: Markers | None = None
+    many: bool = False
 
 
 class Delta(NamedTuple):

@@ -41,6 +41,8 @@ class Balanced(Layer):
 
     @property
     def capabilities(self) -> Capabilities:
+        if len(self._engines) == 1:
+            return self._engines[0].capabilities
         all_of = [engine.capabilities for engine in self._engines]
         can = frozenset.intersection(*(c.can for c in all_of))
         same = len({c.tokenizer for c in all_of}) == 1
@@ -50,6 +52,7 @@ class Balanced(Layer):
             can=can if same else can - {"token_ids", "stop_ids", "logit_bias", "top_logprobs"},
             context=min(contexts) if contexts else None,
             tokenizer=all_of[0].tokenizer if same else None,
+            many=all(c.many for c in all_of),
         )
 
     async def extend(

@@ -163,6 +163,7 @@ class Answering:
             live=[self._wrote] if self._outbox is not None and self.asked.n == 1 else [],
             within=self.ledger,
             started=self._started,
+            together=self._outbox is None and seed is None and not self.chosen.deadline,
         )
         if result.choice is None or (
             result.stop in ("budget", "deadline") and self.asked.ponder.get("on_exhausted") == "error"

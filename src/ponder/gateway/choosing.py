@@ -49,6 +49,7 @@ class Chosen:
     preset: str | None
     budget: Budget
     by: str
+    deadline: bool = False  # of the request's own
 
     @property
     def name(self) -> str:
@@ -117,7 +118,11 @@ def choose(
                 param or "model",
             )
     budget = _budget(asked, said, preset, options)
-    return Chosen(model, strategy, name if listed and name != NONE else None, budget, by)
+    own = {**said, **asked.ponder}
+    deadline = own.get("deadline_s") is not None or (
+        own.get("budget") is not None and Budget.parse(str(own["budget"])).seconds is not None
+    )
+    return Chosen(model, strategy, name if listed and name != NONE else None, budget, by, deadline)
 
 
 def _said_here(name: str, asked: Asked) -> str:

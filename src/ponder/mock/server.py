@@ -301,7 +301,7 @@ class Mock:
     async def _at_once(
         self, request: web.Request, asked: Asked, replies: list[Reply], prompt: int, sending: _Sending
     ) -> web.StreamResponse:
-        tokens = sum(len(reply.tokens) for reply in replies)
+        tokens = sum(counted(reply, self.dialect) for reply in replies)
         await asyncio.sleep(self.latency + self.pace * max(len(reply.tokens) for reply in replies))
         sending.tokens = tokens
         if asked.form == "completion":

@@ -36,6 +36,7 @@ class Attempt:
     live: Sequence[e.Watcher]
     memory: Memory | None = None
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    together: bool = False  # samples of one prompt may be drawn in one request
     usage: dict[str, Usage] = field(default_factory=dict)
     failed: int = 0
     overthought: int = 0  # calls whose thinking was longer than asked for

@@ -96,7 +96,7 @@ class Calls:
                 f"A budget of dollars needs the prices of {engine.capabilities.name}. Write them in ponder.toml, or "
                 "limit completion tokens instead, for example -b 4k."
             )
-        prompt = _read(engine, prefix) if ledger.counts_prompts else 0
+        prompt = read(engine, prefix) if ledger.counts_prompts else 0
         lease = await ledger.reserve(
             place,
             kind=(role, sampling.max_tokens, sampling.stop),
@@ -108,13 +108,13 @@ class Calls:
         if sampling.seed is None and "seed" in can:
             sampling = replace(sampling, seed=derive(attempt.seed, attempt.problem.id, place))
         if role in self.writers:
-            sampling = _recording(sampling, self.recorded & can)
-        if "grammar" in can and (schema := _schema(prefix, sampling)):
-            sampling = replace(sampling, grammar=schema)
+            sampling = recording(sampling, self.recorded & can)
+        if "grammar" in can and (wanted := schema(prefix, sampling)):
+            sampling = replace(sampling, grammar=wanted)
         asked = sampling.max_tokens
         if "stoppable" not in can:
             sampling = replace(sampling, max_tokens=lease.granted)
-        parent, written = prefix.place, _written(prefix)
+        parent, before = prefix.place, written(prefix)
         live = attempt.live
         why: str | None = None  # it was halted
 
@@ -131,7 +131,7 @@ class Calls:
         scope = anyio.CancelScope()
         try:
             if attempt.watchers:
-                attempt.emit(e.Extending(at_place, parent, written, role, _told(sampling)))
+                attempt.emit(e.Extending(at_place, parent, before, role, told(sampling)))
             with scope, self.in_flight(scope):
                 segment = await engine.extend(prefix, sampling, watch if "streams" in can else None)
             if scope.cancelled_caught:
@@ -140,7 +140,7 @@ class Calls:
             cancelled = scope.cancelled_caught or not isinstance(error, Exception)
             unseen = cancelled and "stoppable" not in can
             usage = Usage(
-                prompt=lease.prompt or _count(engine, prefix),
+                prompt=lease.prompt or count(engine, prefix),
                 # What a cancelled call wrote unseen is not known: all it was allowed to is charged.
                 completion=lease.granted if unseen else lease.used,
                 calls=1,
@@ -171,11 +171,11 @@ class Calls:
             segment = replace(segment, finish="length")
         usage = self.pay(lease, role, usage)
         if attempt.watchers:
-            attempt.emit(_extended(at_place, parent, written, role, segment, usage))
+            attempt.emit(extended(at_place, parent, before, role, segment, usage))
         return prefix + segment
 
 
-def _read(engine: Engine, prefix: Prefix) -> int:
+def read(engine: Engine, prefix: Prefix) -> int:
     """Tokens of the prefix, or the most that they can be.
 
     Raises:
@@ -192,14 +192,14 @@ def _read(engine: Engine, prefix: Prefix) -> int:
     )
 
 
-def _count(engine: Engine, prefix: Prefix) -> int:
+def count(engine: Engine, prefix: Prefix) -> int:
     """Tokens of the prefix, as far as the engine can still tell."""
     with contextlib.suppress(PonderError):
         return engine.count(prefix) if isinstance(engine, Tokenizes) else 0
     return 0
 
 
-def _schema(prefix: Prefix, sampling: Sampling) -> str | None:
+def schema(prefix: Prefix, sampling: Sampling) -> str | None:
     """The JSON schema that a text from the prompt on is to follow, as JSON; None where the prompt asks for none.
 
     Text that stops and goes on later cannot be held to it: an engine would begin anew each time.
@@ -211,7 +211,7 @@ def _schema(prefix: Prefix, sampling: Sampling) -> str | None:
     return json.dumps(schema)
 
 
-def _recording(sampling: Sampling, what: frozenset[Ability]) -> Sampling:
+def recording(sampling: Sampling, what: frozenset[Ability]) -> Sampling:
     """The sampling that also records what scorers are going to read."""
     least = TOP if "top_logprobs" in what else 0 if "logprobs" in what else None
     if least is not None:
@@ -219,7 +219,7 @@ def _recording(sampling: Sampling, what: frozenset[Ability]) -> Sampling:
     return replace(sampling, certainty=True) if "certainty" in what else sampling
 
 
-def _written(prefix: Prefix) -> str:
+def written(prefix: Prefix) -> str:
     """What a strategy wrote after the last sampled segment."""
     text = ""
     for segment in reversed(prefix.segments):
@@ -229,7 +229,7 @@ def _written(prefix: Prefix) -> str:
     return text
 
 
-def _told(sampling: Sampling) -> dict[str, Any]:
+def told(sampling: Sampling) -> dict[str, Any]:
     """The sampling as the trace tells it."""
     told: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
     for what in (
@@ -255,7 +255,7 @@ def _told(sampling: Sampling) -> dict[str, Any]:
 _DEFAULT = {what: getattr(Sampling(), what) for what in Sampling.__dataclass_fields__}
 
 
-def _extended(place: str, parent: str, written: str, role: str, segment: Segment, usage: Usage) -> e.Extended:
+def extended(place: str, parent: str, written: str, role: str, segment: Segment, usage: Usage) -> e.Extended:
     logprob = sum(segment.logprobs) if segment.logprobs else None
     return e.Extended(
         place,

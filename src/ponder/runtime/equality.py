@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ponder.core.problem import Kind
+    from ponder.thinking.shapes import Shape
 
 LIMIT: Final = 2.0
 START_LIMIT: Final = 60.0
@@ -59,7 +60,9 @@ class Equality:
 
     async def key(self, answer: str, kind: Kind = "auto") -> str:
         """The name of the answer's class. It never fails, and takes at most the limit for each expression in it."""
-        shape = outline(answer, kind)
+        return await self._named(outline(answer, kind))
+
+    async def _named(self, shape: Shape) -> str:
         pending = list(dict.fromkeys(shape.pending))
         decided = {text: await self._decide(text) for text in pending[:MOST]}
         decided |= {text: _as_text(text) for text in pending[MOST:]}
@@ -73,13 +76,19 @@ class Equality:
     async def keys(self, answers: Sequence[str], kind: Kind = "auto") -> list[str]:
         """The keys of many answers, in their order; equal answers are asked once, and all workers share the rest."""
         found: dict[str, str] = {}
+        shapes = {answer: outline(answer, kind) for answer in dict.fromkeys(answers)}
 
         async def one(answer: str) -> None:
-            found[answer] = await self.key(answer, kind)
+            found[answer] = await self._named(shapes[answer])
 
-        async with anyio.create_task_group() as group:
-            for answer in dict.fromkeys(answers):
-                group.start_soon(one, answer)
+        hard = [answer for answer, shape in shapes.items() if shape.pending]
+        for answer, shape in shapes.items():
+            if not shape.pending:  # its text alone tells, and nobody has to be waited for
+                await one(answer)
+        if hard:
+            async with anyio.create_task_group() as group:
+                for answer in hard:
+                    group.start_soon(one, answer)
         return [found[answer] for answer in answers]
 
     async def same(self, one: str, other: str, kind: Kind = "auto") -> bool:

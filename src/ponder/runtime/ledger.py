@@ -170,6 +170,33 @@ class Ledger:
             raise
         return _lease(waiter.outcome)
 
+    def reserve_all(
+        self, n: int, *, kind: Hashable, most: int, prompt: int = 0, prices: Prices | None = None
+    ) -> list[Lease] | None:
+        """Set aside all of `n` calls at once, without waiting; None where that is not there, or others wait for theirs."""
+        with self._root.lock:
+            if self._root.waiting:
+                return None
+            for scope in self._scopes():
+                limit = scope.limit
+                short = limit.calls is not None and limit.calls - scope.spent.calls - scope._calls < n
+                tokens = limit.tokens is not None and n * most > (
+                    limit.tokens - scope.spent.completion - scope._reserved - scope._promised
+                )
+                both = limit.total_tokens is not None and n * (most + prompt) > (
+                    limit.total_tokens - scope._read() - scope._promised
+                )
+                cost = n * prices.most(prompt, most) if prices else 0
+                if (
+                    scope._closed
+                    or short
+                    or tokens
+                    or both
+                    or (limit.dollars is not None and cost > scope._money())
+                ):
+                    return None
+            return [_lease(self._grant(_Ask(self, kind, most, prompt, True, prices))) for _ in range(n)]
+
     def renew(self, lease: Lease) -> bool:
         """Grant one slice more; False if there is nothing. Callable from any thread."""
         with self._root.lock:

@@ -28,6 +28,7 @@ from ponder.core.errors import (
 from ponder.core.prefix import Prefix
 from ponder.core.protocols import Candidate, Choice
 from ponder.runtime.calls import Call, Calls
+from ponder.runtime.groups import draw_together
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.place import at, derive, here, name
 from ponder.runtime.preflight import NO_MEMORY, find_policy, find_scorer, preflight, recorded, scored
@@ -137,6 +138,8 @@ class Run:
         drawn: dict[int, Prefix | PonderError] = {
             i: p for i, start in enumerate(starts) if (p := self._take(start))
         }
+        if until is None and len(prefixes) == len(calls) == 1 and not drawn:
+            drawn.update(enumerate(await draw_together(self._calls, place, prefixes[0], n, calls[0]) or ()))
         seen: list[Candidate] = []
         asked = 0
         asking = False
@@ -163,7 +166,7 @@ class Run:
             asking = False
 
         with contextlib.suppress(_Enough):
-            await side_by_side([partial(one, i) for i in range(len(starts))])
+            await side_by_side([partial(one, i) for i in range(len(starts)) if until or i not in drawn])
         outcomes = [drawn[i] for i in sorted(drawn)][: asked if until else None]
         paths = [path for path in outcomes if isinstance(path, Prefix)]
         if paths:

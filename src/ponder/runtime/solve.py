@@ -37,6 +37,7 @@ async def solve(
     trace: str = "",
     started: Callable[[Run], None] | None = None,
     within: Ledger | None = None,
+    together: bool = False,
 ) -> Result:
     """Attempt one problem.
 
@@ -53,6 +54,8 @@ async def solve(
         trace: the id under which the run is stored.
         started: gets the run, so that someone else can `end` it.
         within: a ledger that many runs share; what is spent here is spent there, and no more than both have.
+        together: samples of one prompt may be one request, where the engine draws several (decision 33). Nobody is to
+            ask for the same seed again, for an answer before all of them are there, or for how it goes.
 
     Raises:
         UsageError: the strategy cannot work on these engines, needs a memory or asks none, has no role that one of
@@ -67,7 +70,16 @@ async def solve(
     check_memory(memory, strategy)
     preflight(strategy, engines, scorers)
     attempt = Attempt(
-        problem, engines, scorers, equality, seed, (*watchers,), (*live,), memory, policies or {}
+        problem,
+        engines,
+        scorers,
+        equality,
+        seed,
+        (*watchers,),
+        (*live,),
+        memory,
+        policies or {},
+        together=together,
     )
     run = Run(attempt, Ledger(budget, within))
     if started is not None:

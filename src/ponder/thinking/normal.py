@@ -83,8 +83,9 @@ def tidy(answer: str) -> str:
     if r"\begin" not in text:  # there \\[ is the end of a row
         text = text.replace(r"\[", "").replace(r"\]", "")
     text = _DROPPED.sub(" ", text)
-    for pattern, name in _RENAMED:
-        text = pattern.sub(name, text)
+    if "\\" in text or "{" in text:  # no other text has anything of them
+        for pattern, name in _RENAMED:
+            text = pattern.sub(name, text)
     if "\\" not in text:
         text = _MARKUP.sub("", text)
     text = _SPACES.sub(" ", text).strip()

@@ -10,6 +10,7 @@ import dataclasses
 import math
 import types
 import typing
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from ponder.core import protocols
@@ -205,6 +206,7 @@ def _check(value: Any) -> None:
             list(_parts(given))  # else it could not be written down
 
 
+@cache
 def _hints(cls: Any) -> dict[str, Any]:
     # They import the protocols for the type checker only; their names are looked up here.
     return typing.get_type_hints(cls, localns=vars(protocols), include_extras=True)

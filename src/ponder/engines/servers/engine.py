@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
+WHOLE = 1024
+"""Tokens: longer texts are streamed, for a server that is silent for as long as they take may as well be dead."""
 PER_MESSAGE = 16
 """Tokens at most that a template writes around a message."""
 BYTES_PER_TOKEN = 4
@@ -56,7 +58,13 @@ class Server:
     ) -> None:
         self.link, self.found = link, found
         self._capabilities = Capabilities(
-            name or found.model, found.can, found.context, found.tokenizer, prices, found.markers
+            name or found.model,
+            found.can,
+            found.context,
+            found.tokenizer,
+            prices,
+            found.markers,
+            many=found.many and found.wire != "native",
         )
         self._rendered: OrderedDict[Hashable, tuple[Piece, ...]] = OrderedDict()
         self._pieces: dict[int, str] = {}
@@ -85,7 +93,8 @@ class Server:
     async def extend_many(self, prefix: Prefix, sampling: Sampling, n: int) -> list[Segment]:
         """`n` exchangeable segments of one request, where the server draws several; else of several requests.
 
-        Each costs what it would cost alone; the prompt of all but the first counts as cached.
+        Each costs what it would cost alone; the prompt of all but the first counts as cached. Texts of at most `WHOLE`
+        tokens come whole, for nobody can stop one of them alone.
         """
         if self._wire(prefix.prompt) != "native" and self.found.many and n > 1:
             return await self._draw(prefix, replace(sampling, seed=None), n, None)
@@ -120,9 +129,12 @@ class Server:
         wire = self._wire(prefix.prompt)
         ids = "token_ids" in found.can and wire != "chat"
         body = parameters(found, sampling, ids=ids, wire=wire) | await self._asked(prefix, wire, ids=ids)
-        body["stream"] = True
+        whole = n > 1 and sampling.max_tokens <= WHOLE
+        body["stream"] = not whole
         if wire != "native":
-            body |= {"model": found.model, "stream_options": {"include_usage": True}}
+            body["model"] = found.model
+        if wire != "native" and not whole:
+            body["stream_options"] = {"include_usage": True}
         if n > 1:
             body[found.words.names["n"]] = n
         keeps = found.keeps_stop
@@ -154,11 +166,14 @@ class Server:
             return sum(w.tokens for w in writings)
 
         try:
-            await self.link.stream(PATHS[wire], body, take, spent)
+            if whole:
+                take(await self.link.post(PATHS[wire], body))
+            else:
+                await self.link.stream(PATHS[wire], body, take, spent)
             if ids and wire == "native":
                 await self._mend(writings)
             seconds = time.monotonic() - started
-            costs = [usage] if n == 1 else of_each(usage, n, writings)
+            costs = [usage] if n == 1 else of_each(usage, n, writings, whole=whole)
             bound = max(1, size(prefix) // BYTES_PER_TOKEN) + PER_MESSAGE * len(prefix.prompt.messages)
             segments = [
                 w.close(cost, seconds, bound, reasoning) for w, cost in zip(writings, costs, strict=True)

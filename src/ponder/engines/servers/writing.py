@@ -72,6 +72,15 @@ class Writing:
     def over(self) -> bool:
         return self.finish is not None
 
+    @property
+    def told(self) -> bool:
+        """Whether its tokens are counted by more than its pieces."""
+        return self._told
+
+    @property
+    def most(self) -> int:
+        return self._sampling.max_tokens
+
     def add(self, part: Part) -> None:
         """Take one part.
 
@@ -264,15 +273,22 @@ class Writing:
         return Message("assistant", self.text, extra) if extra else None
 
 
-def of_each(usage: Usage | None, n: int, writings: list[Writing]) -> list[Usage | None]:
+def of_each(
+    usage: Usage | None, n: int, writings: list[Writing], *, whole: bool = False
+) -> list[Usage | None]:
     """What each of `n` choices cost, of what the server says of all: as if each had been asked for alone.
 
     The prompt of all but the first counts as cached. Servers differ in whether they count the tokens of one choice
-    or of all; where the pieces do not settle it, nothing is known of each.
+    or of all; where the pieces do not settle it, nothing is known of each. Of `whole` texts, whose tokens are not
+    told, the count is of all: each gets its share by its length, and their sum is exact.
     """
     if usage is None:
         return [None] * n
     seen = [w.tokens for w in writings]
+    if whole and not all(w.told for w in writings):
+        if (shares := _shares(usage.completion, writings)) is None:
+            return [None] * n
+        seen = shares
     alone = [
         replace(usage, completion=tokens, cached=usage.prompt if i else usage.cached)
         for i, tokens in enumerate(seen)
@@ -284,6 +300,21 @@ def of_each(usage: Usage | None, n: int, writings: list[Writing]) -> list[Usage 
             alone[i] = replace(alone[i], completion=seen[i] + 1)
         return list(alone)
     return list(alone) if missing == 0 else [None] * n
+
+
+def _shares(total: int, writings: list[Writing]) -> list[int] | None:
+    """So many tokens as so many texts may have: who was cut off has all it was allowed to. None if they do not fit."""
+    cut = [w.finish == "length" for w in writings]
+    left = total - sum(w.most for w, is_cut in zip(writings, cut, strict=True) if is_cut)
+    found, room = [w.most if is_cut else 0 for w, is_cut in zip(writings, cut, strict=True)], left
+    others = sorted((i for i, is_cut in enumerate(cut) if not is_cut), key=lambda i: -len(writings[i].text))
+    weight = sum(len(writings[i].text) + 1 for i in others)
+    for at, i in enumerate(others):
+        size = len(writings[i].text) + 1
+        fair = -(-room * size // weight) if weight else 0
+        found[i] = max(1, min(writings[i].most, fair, room - (len(others) - at - 1)))
+        room, weight = room - found[i], weight - size
+    return None if room else found
 
 
 def _join(tools: list[dict[str, Any]], more: Any) -> None:

@@ -1,0 +1,111 @@
+"""Samples of one prompt in one request, where the engine draws several and nobody needs them one by one.
+
+The prompt is read and paid for once. What is lost: each sample's own seed, its single cancellation, and whatever of it
+was written when the request breaks. So it is done only for an attempt that may (`Attempt.together`), and only where the
+budget can set aside all of every sample, for nobody can end one of them. A request that fails is recorded at a place of
+its own, behind those of its samples, which are then drawn one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ponder.core import events as e
+from ponder.core.calls import Usage
+from ponder.core.errors import EngineError, OutOfBudget
+from ponder.core.protocols import ExtendsMany, Tokenizes
+from ponder.runtime.calls import count, extended, read, recording, schema, told, written
+from ponder.runtime.place import name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ponder.core.prefix import Prefix
+    from ponder.runtime.calls import Call, Calls
+    from ponder.runtime.ledger import Lease
+    from ponder.runtime.place import Place
+
+
+async def draw_together(
+    calls: Calls, place: Place, prefix: Prefix, n: int, call: Call
+) -> list[Prefix] | None:
+    """`n` samples in one request, at the places below `place`; None where they are to be drawn one by one."""
+    attempt, ledger, role = calls.attempt, calls.ledger, call.role
+    engine, sampling = attempt.engine(role), call.sampling
+    able = n > 1 and engine.capabilities.many and isinstance(engine, ExtendsMany)
+    if (
+        not (attempt.together and able)
+        or call.halt
+        or sampling.seed is not None
+        or sampling.thinking is not None
+    ):
+        return None
+    assert isinstance(engine, ExtendsMany)  # noqa: S101 - for the type checker
+    can, prices = engine.capabilities.can, engine.capabilities.prices
+    if ledger.counts_money and prices is None:
+        return None  # which is told where one is drawn
+    leases = ledger.reserve_all(
+        n,
+        kind=(role, sampling.max_tokens, sampling.stop),
+        most=sampling.max_tokens,
+        prompt=read(engine, prefix) if ledger.counts_prompts else 0,
+        prices=prices,
+    )
+    if leases is None:
+        return None
+    if role in calls.writers:
+        sampling = recording(sampling, calls.recorded & can)
+    if "grammar" in can and (wanted := schema(prefix, sampling)):
+        sampling = replace(sampling, grammar=wanted)
+    started = anyio.current_time()
+    scope = anyio.CancelScope()
+    try:
+        with scope, calls.in_flight(scope):
+            segments = await engine.extend_many(prefix, sampling, n)
+        if scope.cancelled_caught:
+            raise OutOfBudget(f"The calls at {name(place)} were cut off: the run was ended ({calls.ended}).")
+    except BaseException as error:
+        cancelled = scope.cancelled_caught or not isinstance(error, Exception)
+        spent = error.spent if isinstance(error, EngineError) else 0
+        seconds = anyio.current_time() - started
+        lost = Usage(count(engine, prefix), calls=1, estimated=not isinstance(engine, Tokenizes))
+        usage = _lost(calls, leases, role, lost, None if cancelled else spent, seconds)
+        attempt.failed += not cancelled
+        said = "cancelled" if cancelled else str(error) or type(error).__name__
+        attempt.emit(e.Failed(name((*place, n)), prefix.place, role, said, usage, cancelled))
+        if isinstance(error, EngineError):
+            return None
+        raise
+    paths = []
+    for i, (lease, segment) in enumerate(zip(leases, segments, strict=True)):
+        at = name((*place, i))
+        usage = calls.pay(lease, role, replace(segment.usage, calls=max(segment.usage.calls, 1)))
+        attempt.emit(e.Extending(at, prefix.place, written(prefix), role, told(sampling)))
+        placed = replace(segment, place=at)
+        attempt.emit(extended(at, prefix.place, written(prefix), role, placed, usage))
+        paths.append(prefix + placed)
+    return paths
+
+
+def _lost(
+    calls: Calls, leases: Sequence[Lease], role: str, each: Usage, spent: int | None, seconds: float
+) -> Usage:
+    """Pay for a request that gave nothing: `spent` tokens, or, where nobody knows, all that it was allowed to write."""
+    total = Usage()
+    for i, lease in enumerate(leases):
+        part = lease.granted if spent is None else min(lease.granted, spent)
+        left, spent = spent, None if spent is None else spent - part
+        prompt = lease.prompt or each.prompt
+        usage = replace(
+            each,
+            prompt=prompt,
+            cached=prompt if i else 0,
+            completion=part,
+            seconds=0.0 if i else seconds,
+            estimated=each.estimated or left is None,
+        )
+        total += calls.pay(lease, role, usage)
+    return total
