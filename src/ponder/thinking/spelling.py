@@ -197,7 +197,8 @@ def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
 
 
 def _check(value: Any) -> None:
-    for name, hint in _hints(type(value)).items():
+    kind: Any = type(value)
+    for name, hint in _hints(kind).items():
         given = getattr(value, name)
         limits = next((x for x in getattr(hint, "__metadata__", ()) if isinstance(x, Range)), None)
         if limits and given is not None and not limits.low <= given <= limits.high:
