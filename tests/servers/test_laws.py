@@ -20,7 +20,7 @@ EVERYWHERE = {"streams", "tells_stop_from_eos", "logprobs", "seed"}
 CAN = {
     "vllm": {"continue", "token_ids", "top_logprobs", "logit_bias", "stop_ids"},
     "sglang": {"continue"},
-    "llama-server": {"continue", "token_ids", "top_logprobs", "logit_bias"},
+    "llama-server": {"continue", "token_ids", "top_logprobs", "logit_bias", "stop_ids"},
     "openai": set(),
 }
 

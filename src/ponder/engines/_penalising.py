@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ponder.core.calls import Usage
 from ponder.core.errors import Unsupported
 from ponder.core.prefix import Segment
 from ponder.engines._layer import Layer
+from ponder.engines._parts import joined, seeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ponder.core.calls import Sampling
     from ponder.core.prefix import Finish, Prefix
     from ponder.core.protocols import Ability, Capabilities, Delta, Engine
-
-T = TypeVar("T")
 
 NEEDED: frozenset[Ability] = frozenset({"continue", "token_ids", "logit_bias", "stop_ids"})
 
@@ -101,10 +99,7 @@ class _Parts:
         if (early and room <= 0) or self._pending():
             most = 1
         free = room <= 0 and most > 1
-        seed = how.seed
-        if seed is not None and self._number:
-            told = hashlib.blake2b(f"{seed}|{self._number}".encode(), digest_size=8).digest()
-            seed = int.from_bytes(told, "big") >> 33
+        seed = seeded(how.seed, self._number)
         self._number += 1
         return replace(
             how,
@@ -136,18 +131,8 @@ class _Parts:
             finish = "length" if on else part.finish
             stopped_by = None if on else part.stopped_by
         self.finish = finish
-        self.segment = replace(
-            part,
-            text=text,
-            token_ids=(before.token_ids or ()) + ids,
-            ends=_joined(before.ends, part.ends, len(before.text)),
-            usage=_as_one(before.usage, part.usage),
-            finish=finish or "length",
-            stopped_by=stopped_by,
-            logprobs=_both(before.logprobs, part.logprobs, self._number),
-            top_logprobs=_both(before.top_logprobs, part.top_logprobs, self._number),
-            certainty=_both(before.certainty, part.certainty, self._number),
-        )
+        whole = joined(before if self._number > 1 else None, part)
+        self.segment = replace(whole, finish=finish or "length", stopped_by=stopped_by)
 
     def cancel(self) -> None:
         """Whoever watches wants no more."""
@@ -168,23 +153,3 @@ def _stop(text: str, before: int, stops: tuple[str, ...]) -> str | None:
         if (at := text.find(stop, max(0, before - len(stop) + 1))) >= 0
     ]
     return min(found)[2] if found else None
-
-
-def _joined(
-    before: tuple[int, ...] | None, ends: tuple[int, ...] | None, length: int
-) -> tuple[int, ...] | None:
-    return None if before is None or ends is None else (*before, *(length + end for end in ends))
-
-
-def _both(before: tuple[T, ...] | None, after: tuple[T, ...] | None, number: int) -> tuple[T, ...] | None:
-    if number == 1:
-        return after
-    return None if before is None or after is None else before + after
-
-
-def _as_one(before: Usage, part: Usage) -> Usage:
-    if not before.calls:
-        return replace(part, calls=1)
-    return replace(
-        before, completion=before.completion + part.completion, seconds=before.seconds + part.seconds
-    )

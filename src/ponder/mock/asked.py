@@ -72,7 +72,7 @@ def read(
             min_p=body.get("min_p", 0.0) if dialect != "openai" else 0.0,
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
             stop_ids=tuple(body.get("stop_token_ids") or ()) if beyond else (),
-            min_tokens=body.get("min_tokens", 0) if beyond else 0,
+            min_tokens=_held(body) if native else body.get("min_tokens", 0) if beyond else 0,
             logit_bias={int(i): _bias(b) for i, b in (bias.items() if isinstance(bias, dict) else bias)},
             seed=body.get("seed"),
             logprobs=asked,
@@ -108,6 +108,11 @@ def messages_of(body: Mapping[str, Any]) -> tuple[Message, ...]:
         return tuple(Message(m["role"], _content(m.get("content"))) for m in given)
     except (KeyError, TypeError) as error:
         raise UsageError(f"A message cannot be read: {error}.") from None
+
+
+def _held(body: Mapping[str, Any]) -> int:
+    """llama-server holds off the end of a text altogether, or not at all."""
+    return int(body.get("n_predict") or 0) if body.get("ignore_eos") else 0
 
 
 def _bias(value: Any) -> float:

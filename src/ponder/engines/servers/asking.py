@@ -39,14 +39,19 @@ def parameters(found: Found, sampling: Sampling, *, ids: bool, wire: str) -> dic
             body[names["top_k"]] = -1
     if sampling.stop and found.keeps_stop:
         body |= {"stop": list(sampling.stop), **words.keep_stop}
-    if sampling.stop_ids and "stop_ids" in found.can:
+    if sampling.stop_ids and "stop_ids" in names and "stop_ids" in found.can:
         body |= {names["stop_ids"]: list(sampling.stop_ids), **words.keep_stop}
+    bias = dict(sampling.logit_bias)
     if sampling.min_tokens and "stop_ids" in found.can:
-        body[names["min_tokens"]] = sampling.min_tokens
+        if "min_tokens" in names:
+            body[names["min_tokens"]] = sampling.min_tokens
+        else:  # the whole of this request is held
+            body |= words.hold
+            bias |= dict.fromkeys(sampling.stop_ids, float("-inf"))
     if sampling.seed is not None and "seed" in found.can:
         body[names["seed"]] = sampling.seed % (1 << 31)
-    if sampling.logit_bias and "logit_bias" in found.can:
-        bias = {i: max(_BAN, b) for i, b in sampling.logit_bias.items()}
+    if bias and "logit_bias" in found.can:
+        bias = {i: max(_BAN, b) for i, b in bias.items()}
         body[names["logit_bias"]] = (
             [[i, b if b > _BAN else False] for i, b in bias.items()]
             if wire == "native"

@@ -31,6 +31,8 @@ class Dialect:
         ids: fields that ask for token ids.
         keep_stop: fields that leave the stop string in the text, so that it is known to the character. Without
             them we look for stop strings ourselves, and close the connection at the first.
+        hold: fields that keep a text from ending, with which `min_tokens` is kept in two requests where it has no
+            name for that; stops at ids are then looked for here.
         told: the field of a choice that says what stopped it.
         go_on: fields that continue a partial assistant turn; {} if it is continued unasked; None never.
         mark: fields on that turn itself.
@@ -47,6 +49,7 @@ class Dialect:
     render: Literal["tokenize", "apply-template"] | None = None
     ids: Mapping[str, Any] = field(default_factory=dict)
     keep_stop: Mapping[str, Any] = field(default_factory=dict)
+    hold: Mapping[str, Any] = field(default_factory=dict)
     told: str | None = None
     go_on: Mapping[str, Any] | None = field(default_factory=dict)
     mark: Mapping[str, Any] = field(default_factory=dict)
@@ -96,6 +99,7 @@ DIALECTS: dict[str, Dialect] = {
             raw="native",
             render="apply-template",
             ids={"return_tokens": True},
+            hold={"ignore_eos": True},
             # On its own interface it counts only what it was told how to recognise, and closes it only with a message.
             thinks=Thinks(
                 {

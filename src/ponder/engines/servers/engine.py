@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ponder.core.errors import Refused, Unsupported
 from ponder.core.protocols import Capabilities
+from ponder.engines._parts import joined as as_one
+from ponder.engines._parts import seeded
 from ponder.engines.servers.asking import PATHS, chat, joined, parameters, plain, size, thinking, turn
 from ponder.engines.servers.failures import Unwelcome, broken, told
 from ponder.engines.servers.reading import Garbled, read
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from ponder.core.calls import Prices, Sampling, Usage
     from ponder.core.prefix import Prefix, Prompt, Segment
-    from ponder.core.protocols import Watch
+    from ponder.core.protocols import Delta, Watch
     from ponder.engines.servers.asking import Piece
     from ponder.engines.servers.found import Found
     from ponder.engines.servers.link import Link
@@ -87,8 +89,24 @@ class Server:
         return size(prefix) + self.found.overhead + PER_MESSAGE * len(prefix.prompt.messages)
 
     async def extend(self, prefix: Prefix, sampling: Sampling, watch: Watch | None = None) -> Segment:
-        [segment] = await self._draw(prefix, sampling, 1, watch)
-        return segment
+        held, most = sampling.min_tokens, sampling.max_tokens
+        if not held or "stop_ids" not in self.found.can or not self.found.words.hold:
+            [segment] = await self._draw(prefix, sampling, 1, watch)
+            return segment
+        on = True
+
+        def watching(delta: Delta) -> bool:
+            nonlocal on
+            on = watch is None or watch(delta) is not False
+            return on
+
+        how = replace(sampling, min_tokens=min(held, most), max_tokens=min(held, most))
+        [first] = await self._draw(prefix, how, 1, watching)
+        if first.finish != "length" or held >= most or not on:
+            return as_one(None, first)
+        how = replace(sampling, min_tokens=0, max_tokens=most - held, seed=seeded(sampling.seed, 1))
+        [rest] = await self._draw(prefix + first, how, 1, watching, first.text)
+        return as_one(first, rest)
 
     async def extend_many(self, prefix: Prefix, sampling: Sampling, n: int) -> list[Segment]:
         """`n` exchangeable segments of one request, where the server draws several; else of several requests.
@@ -123,7 +141,9 @@ class Server:
 
     # -- one request ----------------------------------------------------------------------------------------
 
-    async def _draw(self, prefix: Prefix, sampling: Sampling, n: int, watch: Watch | None) -> list[Segment]:
+    async def _draw(
+        self, prefix: Prefix, sampling: Sampling, n: int, watch: Watch | None, earlier: str = ""
+    ) -> list[Segment]:
         found = self.found
         started = time.monotonic()
         wire = self._wire(prefix.prompt)
@@ -137,9 +157,20 @@ class Server:
             body["stream_options"] = {"include_usage": True}
         if n > 1:
             body[found.words.names["n"]] = n
-        keeps = found.keeps_stop
+        keeps, by_id = found.keeps_stop, bool(found.words.hold)
+        if by_id and not ids and sampling.stop_ids and "stop_ids" in found.can:
+            raise Unsupported(f"{found.model} on this server stops at token ids in plain conversations only.")
         writings = [
-            Writing(sampling, keeps_stop=keeps, exact=found.exact, ids=ids, watch=watch) for _ in range(n)
+            Writing(
+                sampling,
+                keeps_stop=keeps,
+                exact=found.exact,
+                ids=ids,
+                watch=watch,
+                earlier=earlier,
+                by_id=by_id,
+            )
+            for _ in range(n)
         ]
         usage: Usage | None = None
         reasoning: int | None = None

@@ -158,7 +158,8 @@ class Probing:
             segment = await self._try(hopeful, ASK, logit_bias={ids[0]: -100.0}, max_tokens=2)
             if segment is not None and segment.token_ids and ids[0] not in segment.token_ids[:1]:
                 self.found = hopeful
-        if "stop_ids" in names and "min_tokens" in names:
+        held_here = self.found.words.hold and "logit_bias" in self.found.can
+        if held_here or ("stop_ids" in names and "min_tokens" in names):
             hopeful = replace(self.found, can=self.found.can | {"stop_ids"})
             at = ids.index(ids[len(ids) // 2])
             segment = await self._try(hopeful, ASK, stop_ids=(ids[at],))

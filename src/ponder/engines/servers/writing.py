@@ -44,13 +44,24 @@ class Writing:
         exact: a server's pieces are never more than the tokens that it counts.
         ids: token ids are wanted.
         watch: is called with each part, until it says False.
+        earlier: what the same call wrote before, in which a stop string may have begun.
+        by_id: stops at ids are looked for here.
 
     """
 
     def __init__(
-        self, sampling: Sampling, *, keeps_stop: bool, exact: bool, ids: bool, watch: Watch | None = None
+        self,
+        sampling: Sampling,
+        *,
+        keeps_stop: bool,
+        exact: bool,
+        ids: bool,
+        watch: Watch | None = None,
+        earlier: str = "",
+        by_id: bool = False,
     ) -> None:
         self._sampling, self._watch = sampling, watch
+        self._earlier, self._stop_ids = earlier, frozenset(sampling.stop_ids if by_id else ())
         self._keeps_stop, self._exact, self._wants_ids = keeps_stop, exact, ids
         self.text = ""
         self.tokens = 0
@@ -106,6 +117,8 @@ class Writing:
         if by is not None:
             self._stop(by, len(text), server=part.ended is not None)
             text = text[: len(text) - self._cut] if self._cut else text
+        elif part.ids and part.ids[-1] in self._stop_ids:
+            self.finish, self._stopped_by, self.left = "stop", text, part.ended is None
         elif part.ended is not None:
             self._end(part)
         self._show(text, new)
@@ -226,9 +239,10 @@ class Writing:
         """The stop string that begins first, if the newest characters completed one, and where it begins."""
         found = []
         for order, stop in enumerate(self._sampling.stop):
-            at = self.text.find(stop, max(0, len(self.text) - new - len(stop) + 1))
+            whole = self._earlier + self.text
+            at = whole.find(stop, max(0, len(whole) - new - len(stop) + 1))
             if at >= 0:
-                found.append((at, order, stop))
+                found.append((at - len(self._earlier), order, stop))
         if not found:
             return None
         at, _, stop = min(found)
