@@ -1,12 +1,18 @@
 """A real llama-server: the one in xllamacpp, in this process, on a real socket."""
 
+from dataclasses import replace
+
 import pytest
 from serving import run
+from support import attempt
 
-from ponder.core.calls import Sampling
+from ponder.core.calls import Sampling, SwitchPenalty
+from ponder.core.events import Extended
+from ponder.core.markers import Markers
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
 from ponder.engines import laws
+from ponder.engines.layers import Penalising
 from ponder.engines.servers.engine import Server
 from ponder.engines.servers.link import Link
 from ponder.engines.servers.probe import probe
@@ -45,6 +51,7 @@ def test_what_is_found_is_what_it_does_and_it_keeps_the_laws(found, monkeypatch)
     async def job(server):
         assert (found.dialect, found.wire, found.raw) == ("llama-server", "native", "native")
         assert {"continue", "token_ids", "logprobs", "top_logprobs", "logit_bias", "streams"} <= found.can
+        assert "stop_ids" in found.can, "looked for here, and held off in a request of their own"
         assert not found.keeps_stop
         assert found.counts
         assert found.context == 1024
@@ -81,3 +88,67 @@ def test_characters_of_several_tokens_keep_their_ids(found):
             assert last.token_ids[: len(segment.token_ids)] == segment.token_ids[: len(last.token_ids)]
     assert any(segment.token_ids is None for segment in segments)
     assert more.usage.completion > 0
+
+
+ASK = Prefix(Prompt((Message("user", "What is 6 * 7?"),)))
+
+
+def test_a_switch_penalty_holds_for_as_long_as_it_should(found):
+    """Greedy, and so heavy that the penalised token cannot come while it holds."""
+
+    async def job(server):
+        free = await server.extend(ASK, Sampling(max_tokens=12, temperature=0.0))
+        token = free.token_ids[5]
+        young = free.token_ids.index(token)
+        told = []
+        for beta in (young, 12):
+            how = Sampling(
+                max_tokens=12, temperature=0.0, switch_penalty=SwitchPenalty((token,), 100.0, beta)
+            )
+            told.append(await Penalising(server).extend(ASK, how))
+        return free, token, young, told
+
+    free, token, young, (over, held) = on(found, job)
+    assert over.token_ids == free.token_ids, "by then the thought was old enough"
+    assert held.token_ids[:young] == free.token_ids[:young]
+    assert token not in held.token_ids
+    assert (held.finish, held.usage.completion, held.usage.calls) == ("length", 12, 1)
+
+
+def test_budget_forcing_and_tip(found):
+    async def job(server):
+        engine = Penalising(server)
+        forced = await attempt("budget-forcing:waits=2,max_thinking=60,max_answer=16", engine)
+        return forced, await attempt("tip:beta=30,max_thinking=40,max_answer=16", engine)
+
+    (forced, events), (tip, parts) = on(found, job)
+    calls = [e for e in events if isinstance(e, Extended)]
+    assert forced.usage.completion == sum(e.usage.completion for e in calls) <= 76
+    assert sum(e.written.startswith("Wait") for e in calls) == len(calls) - 2 >= 1
+    assert all(e.token_ids is not None for e in calls)
+    assert forced.text.count("Final Answer:") == tip.text.count("Final Answer:") == 1
+    assert tip.usage.completion == sum(e.usage.completion for e in parts if isinstance(e, Extended)) <= 56
+
+
+def test_its_thinking_budget_closes_what_was_opened(found):
+    """No small model thinks, so the prompt opens the thinking, as the templates of some that do."""
+    told = replace(
+        found,
+        markers=Markers("", "</think>"),
+        opened="<think>",
+        asks="cap",
+        can=found.can | {"thinking_budget"},
+    )
+
+    async def job(_):
+        server = Server(Link(found.url), told)
+        asked = Prefix(Prompt(raw="Question: What is 6 * 7?\n<think>\n"))
+        return [
+            await server.extend(asked, Sampling(max_tokens=40, temperature=0.0, thinking=most))
+            for most in (None, 10, 0)
+        ]
+
+    free, ten, none = on(found, job)
+    assert "</think>" not in free.text
+    assert sum(end <= ten.text.index("</think>") for end in ten.ends) == 10
+    assert none.text.startswith("</think>") or none.text.startswith("<think></think>")

@@ -134,6 +134,21 @@ class Tokenizes(Protocol):
 
 
 @runtime_checkable
+class TokenizesAfar(Protocol):
+    """Knows its tokens, but has to ask for them."""
+
+    async def tokens(self, text: str) -> tuple[int, ...]:
+        """See `Tokenizes.encode`.
+
+        Raises:
+            Unsupported: whom it asks does not tell.
+            EngineError: see `core.errors`.
+
+        """
+        ...
+
+
+@runtime_checkable
 class BoundsPrompts(Protocol):
     """Does not know its tokens, but how many they are at most: a token is at least one byte."""
 
@@ -273,8 +288,8 @@ class Run(Protocol):
         """
         ...
 
-    def encode(self, text: str, role: str = "solver") -> tuple[int, ...]:
-        """The role's model's tokens of text inside a path.
+    async def encode(self, texts: Sequence[str], role: str = "solver") -> list[tuple[int, ...]]:
+        """The role's model's tokens of each of these texts, as they are inside a path.
 
         Raises:
             Unsupported: its engine does not know its tokens.

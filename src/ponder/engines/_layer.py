@@ -9,7 +9,15 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ponder.core.protocols import BoundsPrompts, ContinuationScores, Delta, Embeds, ExtendsMany, Tokenizes
+from ponder.core.protocols import (
+    BoundsPrompts,
+    ContinuationScores,
+    Delta,
+    Embeds,
+    ExtendsMany,
+    Tokenizes,
+    TokenizesAfar,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -34,6 +42,8 @@ class Layer:
         offers = vars(self)
         if isinstance(engine, Tokenizes):
             offers |= {"encode": engine.encode, "count": engine.count}
+        if isinstance(engine, TokenizesAfar):
+            offers["tokens"] = partial(self.aside, "tokens", engine.tokens)
         if isinstance(engine, BoundsPrompts):
             offers["count_at_most"] = engine.count_at_most
         if isinstance(engine, ContinuationScores):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ponder.core.calls import Sampling
     from ponder.core.prefix import Finish, Prefix
-    from ponder.core.protocols import Ability, Capabilities, Delta, Engine
+    from ponder.core.protocols import Ability, Capabilities, Delta
 
 NEEDED: frozenset[Ability] = frozenset({"continue", "token_ids", "logit_bias", "stop_ids"})
 
@@ -33,15 +33,10 @@ class Penalising(Layer):
     It costs what one call would: the prompt counts once, though a server may read it for each part.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        able = engine.capabilities
-        self._penalises = "switch_penalty" not in able.can and able.can >= NEEDED
-        self._able = replace(able, can=able.can | {"switch_penalty"}) if self._penalises else able
-
     @property
     def capabilities(self) -> Capabilities:
-        return self._able
+        able = self.engine.capabilities
+        return replace(able, can=able.can | {"switch_penalty"}) if able.can >= NEEDED else able
 
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
@@ -52,7 +47,8 @@ class Penalising(Layer):
             Unsupported: a penalty and a grammar, which would begin anew with each part.
 
         """
-        if not self._penalises or sampling.switch_penalty is None:
+        can = self.engine.capabilities.can
+        if sampling.switch_penalty is None or "switch_penalty" in can or not can >= NEEDED:
             return await self.engine.extend(prefix, sampling, watch)
         if sampling.grammar is not None:
             raise Unsupported(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PURE = ("encode", "count")
-_ASKED = ("logprobs", "embed", "extend_many")
+_ASKED = ("logprobs", "embed", "extend_many", "tokens")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ponder.core.errors import UnknownName, Unsupported
-from ponder.core.protocols import Candidate, Choice, Tokenizes
+from ponder.core.protocols import Candidate, Choice, Tokenizes, TokenizesAfar
+from ponder.runtime.tasks import side_by_side
 from ponder.thinking import answers
 from ponder.thinking.called import canonical_calls
 from ponder.thinking.markers import FAMILIES, named
@@ -56,22 +58,27 @@ class Attempt:
             return self.engines["solver"]
         raise UnknownName("model for the role", role, self.engines)
 
-    def encode(self, text: str, role: str) -> tuple[int, ...]:
+    async def encode(self, texts: Sequence[str], role: str) -> list[tuple[int, ...]]:
         """See `core.protocols.Run.encode`."""
         engine = self.engine(role)
-        if not isinstance(engine, Tokenizes):
-            raise Unsupported(
-                f"This needs an engine that knows its tokens, and {engine.capabilities.name} does not. "
-                "Use a model file (-m file.gguf), whose engine does."
-            )
-        return engine.encode(text)
+        if isinstance(engine, Tokenizes):
+            return [engine.encode(text) for text in texts]
+        if isinstance(engine, TokenizesAfar) and "token_ids" in engine.capabilities.can:
+            return await side_by_side([partial(engine.tokens, text) for text in texts])
+        raise Unsupported(
+            f"This needs an engine that knows its tokens, and {engine.capabilities.name} does not. "
+            "Use a model file (-m file.gguf), whose engine does."
+        )
 
     def markers(self, name: str, role: str) -> Markers:
         """See `core.protocols.Run.markers`."""
+        able = self.engine(role).capabilities
+        found = named(name, able.thinking or FAMILIES["text"])
+        if name == "auto" and found.token is not None:  # whoever found them has asked for it
+            return found if "stop_ids" in able.can else replace(found, token=None)
         engine = self.engine(role)
-        found = named(name, engine.capabilities.thinking or FAMILIES["text"])
         ids = engine.encode(found.end) if found.end and isinstance(engine, Tokenizes) else ()
-        one = len(ids) == 1 and "stop_ids" in engine.capabilities.can
+        one = len(ids) == 1 and "stop_ids" in able.can
         return replace(found, token=ids[0] if one else None)
 
     def found(self, path: Prefix) -> str | None:

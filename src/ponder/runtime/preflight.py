@@ -202,6 +202,7 @@ def _spoken(abilities: Iterable[str]) -> str:
         "top_logprobs": "give the likeliest tokens' log-probabilities",
         "certainty": "tell how certain each token was",
         "stop_ids": "stop at token ids",
+        "switch_penalty": "penalise switches of thought",
         "token_ids": "take token ids",
     }
     return " and ".join(words.get(a, a.replace("_", " ")) for a in abilities)

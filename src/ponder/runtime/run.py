@@ -97,8 +97,8 @@ class Run:
     def markers(self, name: str = "auto", role: str = "solver") -> Markers:
         return self._attempt.markers(name, role)
 
-    def encode(self, text: str, role: str = "solver") -> tuple[int, ...]:
-        return self._attempt.encode(text, role)
+    async def encode(self, texts: Sequence[str], role: str = "solver") -> list[tuple[int, ...]]:
+        return await self._attempt.encode(texts, role)
 
     def can(self, ability: Ability, role: str = "solver") -> bool:
         return ability in self._attempt.engine(role).capabilities.can

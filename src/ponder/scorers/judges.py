@@ -163,7 +163,7 @@ class PTrue:
     longest: Count = 8000
 
     async def score(self, problem: Problem, paths: Sequence[Prefix], run: Run) -> list[Score]:
-        true, false = ({run.encode(said, "judge")[at] for said, at in _forms(letter)} for letter in "AB")
+        true, false = [await _tokens(letter, run) for letter in "AB"]
 
         async def one(path: Prefix) -> Score:
             if says_nothing(path.text):
@@ -179,9 +179,10 @@ class PTrue:
         return await run.each(one, paths)
 
 
-def _forms(letter: str) -> tuple[tuple[str, int], ...]:
-    """How a letter may begin after "(": some tokenizers put a blank before what stands alone."""
-    return (letter, 0), (f"({letter}", -1)
+async def _tokens(letter: str, run: Run) -> set[int]:
+    """What a letter may begin with after "(": some tokenizers put a blank before what stands alone."""
+    alone, behind = await run.encode([letter, f"({letter}"], "judge")
+    return {alone[0], behind[-1]}
 
 
 def _mean(values: Sequence[float]) -> float:

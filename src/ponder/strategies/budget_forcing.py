@@ -29,14 +29,14 @@ class BudgetForcing:
 
     `condition` also asks for that length in the prompt: "tokens", "steps", "short" or "long". `markers` are those of
     the chat template, or a family's, or your own as START...END. A model without thinking tokens thinks until
-    it would end its turn.
+    it would end its turn. Where an engine cannot hold off the end of a text, a round may end at once.
     """
 
     name: ClassVar[str] = "budget-forcing"
     aliases: ClassVar[tuple[str, ...]] = ("s1",)
     paper: ClassVar[str] = "2501.19393"
     cost: ClassVar[str] = "(waits + 1) * L, at most max_thinking + max_answer"
-    needs: ClassVar[frozenset[Ability]] = frozenset({"continue", "stop_ids"})
+    needs: ClassVar[frozenset[Ability]] = frozenset({"continue"})
 
     waits: Natural = 1
     nudge: str | None = "Wait"
@@ -66,11 +66,11 @@ class BudgetForcing:
 async def think(
     run: Run, path: Prefix, markers: Markers, most: int, temperature: float, *, held: bool = False
 ) -> Prefix:
-    """One round of thinking, at most `most` tokens; `held`: it does not end at once again."""
+    """One round of thinking, at most `most` tokens; `held`: it does not end at once again, where that can be helped."""
     path = await run.extend(
         path,
         **markers.stops,
-        min_tokens=int(held),
+        min_tokens=int(held and run.can("stop_ids")),
         max_tokens=most,
         temperature=temperature,
         halt=looping,

@@ -46,7 +46,7 @@ class SelfBacktracking:
     max_tokens: Count = 512
 
     async def solve(self, problem: Problem, run: Run) -> Choice:
-        marker = run.encode(self.marker)
+        [marker] = await run.encode([self.marker])
         frontier = [ask(problem)]
         visited = {""}
         seen: list[Candidate] = []

@@ -10,7 +10,7 @@ from ponder.strategies.budget_forcing import answer, within
 from ponder.strategies.catalogue import Count, Natural, Probability, Temperature, method
 from ponder.thinking.loops import looping
 from ponder.thinking.prompts import conditioned
-from ponder.thinking.thoughts import switches
+from ponder.thinking.thoughts import SPELT, switches
 
 if TYPE_CHECKING:
     from ponder.core.prefix import Prefix
@@ -43,7 +43,7 @@ class TIP:
 
     async def solve(self, problem: Problem, run: Run) -> Prefix:
         markers = run.markers(self.markers)
-        found = switches(run.encode)
+        found = switches(dict(zip(SPELT, await run.encode(SPELT), strict=True)).__getitem__)
         if not found.tokens:
             raise UsageError(
                 f"No token of this model begins a switch of thought and nothing else; left out: {found.left_out}."

@@ -65,14 +65,22 @@ def switches(encode: Callable[[str], tuple[int, ...]], forms: Iterable[str] = SW
         ids = encode(form)
         if not ids:
             continue
-        space = form[: len(form) - len(form.lstrip())]
-        capital = form.strip()[0].isupper()
-        words = (space + (word.capitalize() if capital else word) for word in _ORDINARY)
-        if len(ids) > 1 and any(ids[0] == other for word in words for other in encode(word)[:1]):
+        if len(ids) > 1 and any(ids[0] == other for word in _like(form) for other in encode(word)[:1]):
             left_out.append(form)
         else:
             kept[form] = ids[0]
     return Switches(tuple(dict.fromkeys(kept.values())), tuple(kept), tuple(left_out))
+
+
+def _like(form: str) -> list[str]:
+    """Ordinary words with the space and case of a form."""
+    space = form[: len(form) - len(form.lstrip())]
+    capital = form.strip()[0].isupper()
+    return [space + (word.capitalize() if capital else word) for word in _ORDINARY]
+
+
+SPELT: Final = tuple(dict.fromkeys((*SWITCHES, *(word for form in SWITCHES for word in _like(form)))))
+"""All texts whose tokens `switches` asks for."""
 
 
 def thoughts(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ponder.core.calls import Prices
 from ponder.core.errors import UnknownName, UsageError
-from ponder.engines.layers import Adaptive, Balanced, Breaking, Retrying
+from ponder.engines.layers import Adaptive, Balanced, Breaking, Penalising, Retrying
 from ponder.engines.servers.dialects import DIALECTS
 from ponder.engines.servers.engine import Server
 
@@ -102,13 +102,16 @@ class Upstream:
         )
 
     def engine(self, ways: Sequence[tuple[Link, Found]]) -> Engine:
-        """The model as one engine: each server limited and guarded, the next try at whichever is free."""
+        """The model as one engine: each server limited and guarded, the next try at whichever is free.
+
+        TIP's penalty is outermost, so that each of its parts is a call of its own, tried again by itself.
+        """
         start = min(16, self.at_once)
         each = [
             Breaking(Adaptive(Server(link, found, name=self.name, prices=self.prices), start, self.at_once))
             for link, found in ways
         ]
-        return Retrying(Balanced(each), self.attempts, replay=self.replay)
+        return Penalising(Retrying(Balanced(each), self.attempts, replay=self.replay))
 
 
 def _base(url: str) -> str:
