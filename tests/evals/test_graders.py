@@ -48,11 +48,16 @@ def item(gold, kind="math", **more):
     return Item(Problem("p", (Message("user", "?"),), kind), gold, **more)
 
 
-def running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+def running(pid, within=10):
+    """Whether a process is still at work after a while. One that is dead and not yet collected is not."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return False
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        time.sleep(0.02)
     return True
 
 

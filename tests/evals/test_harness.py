@@ -31,6 +31,10 @@ ARMS = (
 )
 
 
+SEARCHES = (Arm("beam-search:n=8", "4k"), Arm("mcts:iterations=4", "4k"))
+STEPS = 3
+
+
 class Exact:
     async def grade(self, item, answer):
         return None if item.gold is None else answer == item.gold
@@ -51,6 +55,14 @@ def script(prefix):
         f"Adding {right} and more. The answer is {right + 1}.": 0.3,
         "I do not know.": 0.1,
     }
+
+
+def steps(prefix):
+    """Three steps, of which each may go wrong, and an answer."""
+    words = prefix.prompt.messages[-1].text.rpartition("What is ")[2].split()
+    if prefix.text.count("\n\n") < STEPS:
+        return {f"Adding {n} to {words[0]}.\n\n": 1 / 4 for n in range(4)}
+    return {f"The answer is {2 * int(words[0]) + prefix.text.count('Adding 3')}.": 1.0}
 
 
 def writer(folder, plan):
@@ -265,7 +277,8 @@ import sys, anyio
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from evals.test_harness import *
-plan = Plan(items(int(sys.argv[3])), ARMS[:4], (0,))
+arms, told_by = (SEARCHES, steps) if sys.argv[4] == "searches" else (ARMS[:4], script)
+plan = Plan(items(int(sys.argv[3])), arms, (0,))
 folder = Path(sys.argv[1])
 calls = open(folder / "calls", "a")
 class Counted(Scripted):
@@ -281,7 +294,7 @@ if paths:
 else:
     to = writer(folder, plan)
 print("ready", flush=True)
-anyio.run(lambda: evaluated(plan, Counted(script, delay=0.0005), to, at_once=AT_ONCE, **known))
+anyio.run(lambda: evaluated(plan, Counted(told_by, delay=0.0005), to, at_once=AT_ONCE, **known))
 to.close()
 print("done", flush=True)
 """
@@ -293,4 +306,13 @@ def test_kills_lose_nothing_that_was_kept_and_duplicate_nothing(tmp_path):
     from proofs.kills import killed
 
     figure = killed(tmp_path, items=40, kills=4)
+    assert figure.held, figure.said
+
+
+@pytest.mark.timeout(400)
+def test_a_search_that_is_killed_goes_on_from_its_last_step(tmp_path):
+    """Reliability row R2, at a small size."""
+    from proofs.kills import killed
+
+    figure = killed(tmp_path, items=12, kills=3, what="searches")
     assert figure.held, figure.said

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     "R31",
     "5,000 hostile answers (towers, factorials, thousands of brackets and terms, control characters, injections) are graded in "
     "time; of 2,000 pairs that must differ none is graded right, and of the pairs that must be equal all are",
-    "each answer at most 2 s of its worker's time (a wait for a new worker after a kill comes on top), 0 false positives, "
-    "at most 0.5 % false negatives",
+    "each answer at most 2 s of the clock from hand-in to grade (two at a time, two workers), and 512 MB by the kernel's limit; "
+    "0 false positives, at most 0.5 % false negatives",
 )
 def graders(folder: Path, tier: Tier) -> Figure:
     del folder, tier
@@ -37,11 +37,12 @@ def graders(folder: Path, tier: Tier) -> Figure:
     missed = sum(grade is not True for grade, _ in anyio.run(pairs.graded, same))
     late = sum(took > hostile.LIMIT for took in judged.seconds)
     return Figure(
-        f"{len(judged.seconds):,} hostile answers: {len(judged.right)} graded right, {late} took more than {hostile.LIMIT:g} s with "
-        f"the wait, the longest {max(judged.seconds):.1f} s; {len(differ):,} pairs that differ: {false} graded right; {len(same)} equal: "
+        f"{len(judged.seconds):,} hostile answers: {len(judged.right)} graded right, {late} took more than {hostile.LIMIT:g} s, "
+        f"the longest {max(judged.seconds):.2f} s; {judged.memory >> 20} MB of address space a worker; {len(differ):,} pairs that differ: {false} graded right; {len(same)} equal: "
         f"{missed} graded wrong",
         held=not judged.right
-        and not judged.slow
+        and not late
+        and judged.memory <= 512 << 20
         and judged.lives
         and not false
         and missed <= 0.005 * len(same),

@@ -2,7 +2,7 @@ r"""The worker that decides what an expression is equal to. It is a process of i
 
 `python -m ponder.runtime._symbolic` answers each line `{"id": 1, "expr": "\\sqrt{4}"}` by `{"id": 1, "key": "num:2"}`,
 or by the key null if it cannot tell. It limits its own memory, and a timer in the kernel ends it when one expression
-takes far too long, so that it cannot outlive the process that asked.
+takes far too long, so that it cannot outlive the process that asked. What answers is a child of it (`runtime.forking`).
 
 How an expression is named. Simplifying gives no canonical form: two equal expressions may simplify to two forms. So an
 expression is named by its *values*: without variables, the exact rational it equals or else 40 digits of 70
@@ -18,13 +18,17 @@ are not taken for equal. `\log` without a base is to base ten.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import signal
 import sys
 from fractions import Fraction
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from ponder.runtime.forking import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MEMORY: Final = 512 << 20
 DIGITS: Final = 40
@@ -63,21 +67,20 @@ def main() -> None:
     _import_and_warm()
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # a library that prints must not write between our lines
-    print(json.dumps({"ready": True}), file=out, flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        signal.setitimer(signal.ITIMER_REAL, HARD_LIMIT)
-        fatal = False
-        try:
-            name = key(request["expr"])
-        except (MemoryError, RecursionError):
-            name, fatal = None, True
-        except Exception:  # noqa: BLE001 - whatever a parser raises means: it cannot tell
-            name = None
+    serve(answer, out)
+
+
+def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The one line that answers a request."""
+    signal.setitimer(signal.ITIMER_REAL, HARD_LIMIT)
+    try:
+        yield {"id": request["id"], "key": key(request["expr"])}
+    except (MemoryError, RecursionError):  # what ran out of room may have left caches half written
+        yield {"id": request["id"], "key": None, "fatal": True}
+    except Exception:  # noqa: BLE001 - whatever a parser raises means: it cannot tell
+        yield {"id": request["id"], "key": None}
+    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        print(json.dumps({"id": request["id"], "key": name}), file=out, flush=True)
-        if fatal:
-            return  # what ran out of room may have left caches half written
 
 
 def _limit_memory() -> None:

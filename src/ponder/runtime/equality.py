@@ -2,14 +2,14 @@
 
 What pure text can decide is decided in this process (`ponder.thinking.answers`). What needs algebra goes to worker
 processes that are killed when one expression takes longer than the limit, wherever they hang: parsers and computer
-algebra cannot be interrupted from within, and signals do not work in threads. What cannot be decided in time is compared
+algebra cannot be interrupted from within, and signals do not work in threads. Who asks next does not wait for an import
+(`ponder.runtime.forking`). What cannot be decided in time is compared
 as text, which keeps equality transitive: such an answer equals only those written alike.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections import OrderedDict
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.lowlevel
 
-from ponder.runtime.lines import Lines
+from ponder.runtime.worker import Worker
 from ponder.thinking.answers import outline
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ponder.core.problem import Kind
     from ponder.thinking.shapes import Shape
 
-LIMIT: Final = 2.0
+LIMIT: Final = 1.25
+"""Seconds for one expression, so that an answer that hangs is judged within two, all else included."""
 START_LIMIT: Final = 60.0
 LONGEST: Final = 2_000
 """Longer expressions are compared as text without asking."""
@@ -52,7 +53,7 @@ class Equality:
         self.memory = memory
         self.undecided = 0  # expressions compared as text because no worker could tell in time
         self._known: OrderedDict[str, str] = OrderedDict()
-        self._idle: list[_Worker] = []
+        self._idle: list[Worker] = []
         self._closed = False
         self._slots: dict[
             object, anyio.Semaphore
@@ -122,55 +123,43 @@ class Equality:
             if text in self._known:  # another task asked while this one waited
                 return self._known[text]
             began = anyio.current_time()
-            if self._idle:
-                try:
-                    return await self._put(text, self._idle.pop(), self.limit)
-                except (OSError, EOFError):  # perhaps of an earlier question, after it had answered that one
-                    pass
-            try:
+            for _ in range(
+                2
+            ):  # a worker may have died after the question before, and one question may be its death
+                worker = self._idle.pop() if self._idle else _worker()
                 left = self.limit - (anyio.current_time() - began)
-                return await self._put(text, _Worker(), left)
-            except (OSError, EOFError):
-                return None
+                try:
+                    return await self._put(text, worker, left)
+                except (OSError, EOFError):
+                    continue
+            return None
 
-    async def _put(self, text: str, worker: _Worker, limit: float) -> str | None:
-        """Ask a worker, and keep it for the next question if it is fit for one. Raises if it dies."""
-        answered = False
+    async def _put(self, text: str, worker: Worker, limit: float) -> str | None:
+        """Ask a worker, and keep it for the next question. Raises if it dies."""
+        answered = ready = False
         try:
-            if not worker.ready:
-                with anyio.move_on_after(START_LIMIT):
-                    await worker.line()
-                    worker.ready = True
-            if worker.ready:
+            with anyio.move_on_after(START_LIMIT):
+                await worker.ready()
+                ready = True
+            if ready:
                 with anyio.move_on_after(limit):
-                    name = await worker.ask(text)
+                    await worker.ask({"expr": text})
+                    name = (await worker.reply())["key"]
                     answered = True
-                    return name
-        except ValueError:  # what it wrote is no answer
-            pass
+                    return str(name) if name is not None else None
+        except (ValueError, KeyError):  # what it wrote is no answer
+            ready = False
         finally:
-            if answered and worker.alive:
+            if not answered:
+                worker.stop()
+            if ready and worker.alive:
                 self._idle.append(worker)
             else:
                 worker.kill()
         return None
 
 
-class _Worker(Lines):
-    """One process running `ponder.runtime._symbolic`."""
-
-    def __init__(self) -> None:
-        # The environment may hold secrets, and the worker needs none of it but where modules are.
-        env = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
-        super().__init__(["ponder.runtime._symbolic"], env)
-        self._asked = 0
-        self.ready = False
-
-    async def ask(self, text: str) -> str | None:
-        """The worker's key for an expression; None if it cannot tell."""
-        self._asked += 1
-        await self.send(json.dumps({"id": self._asked, "expr": text}).encode("ascii") + b"\n")
-        answer = json.loads(await self.line())
-        if answer.get("id") != self._asked:
-            raise ValueError("an answer to another question")
-        return str(answer["key"]) if answer["key"] is not None else None
+def _worker() -> Worker:
+    # The environment may hold secrets, and the worker needs none of it but where modules are.
+    env = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+    return Worker(["ponder.runtime._symbolic"], env)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import weakref
@@ -75,9 +77,11 @@ class Lines:
         return line
 
     def kill(self) -> None:
-        """End it at once and leave no zombie. Safe to call twice."""
+        """End it and its children at once, and leave no zombie. Safe to call twice."""
         _LIVING.discard(self)
-        self._process.kill()
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._in.close()
         self._out.close()

@@ -38,8 +38,7 @@ NEAR: Final = 1e-9
 class Graders:
     """Judges answers of any item. `aclose` ends its processes; the equality belongs to who made it.
 
-    Every answer is judged within about `limit` seconds of a worker's time. One that takes longer is wrong. Where a worker
-    had to be killed, the next question waits for a new one to start.
+    Every answer is judged within about `limit` seconds of a worker's time. One that takes longer is wrong.
 
     Args:
         equality: the one that the votes use.

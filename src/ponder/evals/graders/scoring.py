@@ -7,7 +7,6 @@ take the memory or the time of the process that runs an evaluation. Each process
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -15,14 +14,15 @@ import anyio.lowlevel
 
 from ponder.core.errors import UsageError
 from ponder.evals.tasks.gym import check, environment
-from ponder.runtime.lines import Lines
+from ponder.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LIMIT: Final = 2.0
+LIMIT: Final = 1.25
+"""Seconds for one answer, so that one that hangs is judged within two, all else included."""
 START_LIMIT: Final = 60.0
-"""Seconds that a process may take to start, and again to make an item: both are our own doing."""
+"""Seconds that a process may take to start and to make an item: both are our own doing."""
 
 
 class Scorers:
@@ -35,7 +35,7 @@ class Scorers:
         self.workers = workers
         self.limit = limit
         self.killed = 0  # processes that took too long, or too much memory
-        self._idle: list[_Worker] = []
+        self._idle: list[Worker] = []
         self._slots: dict[object, anyio.Semaphore] = {}  # a semaphore belongs to the event loop it is made in
 
     async def score(self, meta: Mapping[str, Any], answer: str) -> float | None:
@@ -50,27 +50,42 @@ class Scorers:
         if loop not in self._slots:
             self._slots = {loop: anyio.Semaphore(self.workers)}
         async with self._slots[loop]:
-            worker = self._idle.pop() if self._idle else _Worker()
-            answered = False
-            try:
-                if not await worker.prepare(meta, answer):
-                    return None
+            for _ in range(
+                2
+            ):  # a worker may have died after the question before, and one question may be its death
+                try:
+                    return await self._put(meta, answer, self._idle.pop() if self._idle else _worker())
+                except (OSError, EOFError):
+                    continue
+            return None
+
+    async def _put(self, meta: Mapping[str, Any], answer: str, worker: Worker) -> float | None:
+        """Ask a worker, and keep it for the next question. Raises if it dies."""
+        ready = answered = False
+        try:
+            with anyio.move_on_after(START_LIMIT):
+                await worker.ready()
+                ready = True
+                await worker.ask({**meta, "answer": answer})
+                _made(await worker.reply())
                 with anyio.move_on_after(self.limit):
-                    score = await worker.score()
+                    score = float(_made(await worker.reply())["score"])
                     answered = True
                     return score
-            except (OSError, EOFError, ValueError, KeyError):  # it died, or wrote what is no answer
-                return None
-            except UsageError:
-                answered = True
-                raise
-            finally:
-                if answered and worker.alive:
-                    self._idle.append(worker)
-                else:
-                    worker.kill()
-                    self.killed += not answered
-            return None
+        except (ValueError, KeyError):  # what it wrote is no answer
+            ready = False
+        except UsageError:
+            answered = True
+            raise
+        finally:
+            if not answered:
+                worker.stop()
+                self.killed += 1
+            if ready and worker.alive:
+                self._idle.append(worker)
+            else:
+                worker.kill()
+        return None
 
     async def aclose(self) -> None:
         """End the processes. A later question starts new ones."""
@@ -78,42 +93,15 @@ class Scorers:
             self._idle.pop().kill()
 
 
-class _Worker(Lines):
-    """One process running `ponder.evals.tasks._gym score`."""
+def _worker() -> Worker:
+    return Worker(["ponder.evals.tasks._gym", "score"], environment())
 
-    def __init__(self) -> None:
-        super().__init__(["ponder.evals.tasks._gym", "score"], environment())
-        self._asked = 0
-        self._ready = False
 
-    async def prepare(self, meta: Mapping[str, Any], answer: str) -> bool:
-        """Start the process, and have it make the item again. False if it does not get there.
-
-        Raises:
-            UsageError: it cannot make the item.
-
-        """
-        with anyio.move_on_after(START_LIMIT):
-            if not self._ready:
-                await self.line()
-                self._ready = True
-            self._asked += 1
-            await self.send(json.dumps({**meta, "id": self._asked, "answer": answer}).encode("ascii") + b"\n")
-            await self._reply()
-            return True
-        return False
-
-    async def score(self) -> float:
-        """The score of the answer that was given with the item."""
-        return float((await self._reply())["score"])
-
-    async def _reply(self) -> dict[str, Any]:
-        reply: dict[str, Any] = json.loads(await self.line())
-        if reply["id"] != self._asked:
-            raise EOFError
-        if "error" in reply:
-            raise UsageError(
-                f"An item cannot be made again to score an answer ({reply['error']}). Install the version of reasoning-gym "
-                "that it was made with, or make the items anew."
-            )
-        return reply
+def _made(reply: dict[str, Any]) -> dict[str, Any]:
+    """The reply, if the item could be made again."""
+    if "error" in reply:
+        raise UsageError(
+            f"An item cannot be made again to score an answer ({reply['error']}). Install the version of reasoning-gym "
+            "that it was made with, or make the items anew."
+        )
+    return reply

@@ -33,6 +33,8 @@ import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from ponder.runtime.forking import serve
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -76,14 +78,13 @@ def main() -> None:
     os.dup2(2, 1)  # a library that prints must not write between our lines
     import reasoning_gym  # noqa: F401 - registers every data set
 
-    scorer = _Scorer() if "score" in sys.argv else None
+    if "score" in sys.argv:
+        serve(_Scorer().answer, out)
+        return
     print(json.dumps({"ready": True}), file=out, flush=True)
     for line in sys.stdin:
-        request = json.loads(line)
-        for answer in scorer.answer(request) if scorer else make(request):
-            print(json.dumps(answer), file=out, flush=scorer is not None)
-            if answer.get("fatal"):
-                return
+        for answer in make(json.loads(line)):
+            print(json.dumps(answer), file=out)
     out.flush()
 
 
