@@ -36,6 +36,10 @@ for measuring in (
     "sandbox",
     "secrets",
     "servers",
+    "settings",
+    "silence",
+    "strangers",
+    "votes",
     "writers",
 ):
     importlib.import_module(f"proofs.{measuring}")  # it enters its rows

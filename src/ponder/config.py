@@ -6,17 +6,18 @@ import os
 import re
 import sys
 import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ponder import models
-from ponder.core.errors import UnknownName, UsageError
+from ponder.core.errors import UnknownName, UsageError, about
 from ponder.runtime.preflight import check_roles, roles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ponder.core.protocols import Engine, Memory, Scorer, Strategy
     from ponder.engines.llama_cpp import LlamaCpp
@@ -43,7 +44,7 @@ class Settings:
     the one in the wheel, built from the same release for this very processor (`make native`). `roles` are the models
     of roles other than the solver's: a table in ponder.toml, PONDER_ROLES="feedback=A;edit=B" in the environment.
     `upstreams` are the models on servers, [models.NAME] in ponder.toml; only there can they be given. So are the tables of
-    `ponder serve`, [gateway], [presets.NAME] and [effort], which it reads itself.
+    `ponder serve`, [gateway], [presets.NAME] and [effort], which it reads itself. `file` is the ponder.toml that was read.
     """
 
     home: Path
@@ -58,6 +59,7 @@ class Settings:
     roles: Mapping[str, str] = field(default_factory=dict, hash=False)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict, hash=False)
     gateway: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    file: Path | None = None
 
     @property
     def runs(self) -> Path:
@@ -91,26 +93,71 @@ def settings(
 
     """
     environ = os.environ if environ is None else environ
-    known = {f.name for f in fields(Settings)} - {"upstreams", "gateway"}
+    known = {f.name for f in fields(Settings)} - {"upstreams", "gateway", "file"}
     path = file or (folder or Path()) / FILE
     if file is not None and not file.is_file():
         raise UsageError(f"There is no file {file}. Name one with --config, or leave it out.")
-    given: dict[str, tuple[str, Any]] = {}  # (where it was said, what)
     said_there = _read(path)
-    upstreams = _upstreams(said_there.pop("models", {}))
-    gateway = {name: said_there.pop(name) for name in GATEWAY if name in said_there}
-    for key, value in said_there.items():
-        if key not in known:
-            raise UnknownName(f"setting in {FILE}", key, known | {"models", *GATEWAY})
-        given[key] = f"{key} in {FILE}", value
+    with in_file(path):
+        upstreams = _upstreams(said_there.pop("models", {}))
+        gateway = {name: said_there.pop(name) for name in GATEWAY if name in said_there}
+        found: dict[str, Any] = {}
+        for key, value in said_there.items():
+            with about(key):
+                if key not in known:
+                    raise UnknownName(f"setting in {FILE}", key, known | {"models", *GATEWAY})
+                if f"PONDER_{key.upper()}" not in environ:
+                    found[key] = (READERS.get(key) or _text)(f"{key} in {FILE}", value)
     for key in known:
-        if said := environ.get(f"PONDER_{key.upper()}"):
-            given[key] = f"PONDER_{key.upper()}", said
-    found: dict[str, Any] = {key: (READERS.get(key) or _text)(*said) for key, said in given.items()}
+        if said := environ.get(name := f"PONDER_{key.upper()}"):
+            found[key] = (READERS.get(key) or _text)(name, said)
     home = found.pop("home", None)
     return replace(
-        Settings(Path(home).expanduser() if home else _home(), upstreams=upstreams, gateway=gateway), **found
+        Settings(
+            Path(home).expanduser() if home else _home(), upstreams=upstreams, gateway=gateway, file=path
+        ),
+        **found,
     )
+
+
+@contextmanager
+def in_file(path: Path | None) -> Iterator[None]:
+    """Whoever says inside that a setting makes no sense says also in which line of the file it stands."""
+    try:
+        yield
+    except UsageError as error:
+        if error.setting and path is not None and path.is_file():
+            at = line_of(path.read_text("utf-8"), error.setting)
+            where = f"{'.'.join(error.setting)}, line {at} of {path.name}"
+            error.args = (f"{error} Look at {where}.",) if at else error.args
+        raise
+
+
+def line_of(text: str, setting: Sequence[str]) -> int | None:
+    """The line of a TOML text where a setting stands, or else the table or the key that it stands in."""
+    table: tuple[str, ...] = ()
+    found, depth = None, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = _names(header[1])
+            there: tuple[str, ...] = ()
+        elif key := _SET.match(line):
+            there = _names(key[1])
+        else:
+            continue
+        here = (*table, *there)
+        if len(here) > depth and here == tuple(setting[: len(here)]):
+            found, depth = number, len(here)
+    return found
+
+
+_HEADER = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$")
+_NAME = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+_SET = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=")
+
+
+def _names(dotted: str) -> tuple[str, ...]:
+    return tuple(name.strip("\"'") for name in re.findall(_NAME, dotted))
 
 
 def _upstreams(tables: Any) -> Mapping[str, Upstream]:
@@ -119,15 +166,27 @@ def _upstreams(tables: Any) -> Mapping[str, Upstream]:
     from ponder.engines.servers.upstream import Upstream
 
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-        raise UsageError(f"Models on servers are tables in {FILE}: [models.NAME], and below it url = ...")
-    return {name: Upstream.of(name, table) for name, table in tables.items()}
+        with about("models"):
+            raise UsageError(f"Models on servers are tables in {FILE}: [models.NAME], and below it url = ...")
+    found = {}
+    for name, table in tables.items():
+        with about("models", name):
+            found[name] = Upstream.of(name, table)
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:
+    raw = b""
     try:
-        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path.name} cannot be read: {error}.") from None
+        raw = path.read_bytes() if path.is_file() else b""
+        return tomllib.loads(raw.decode("utf-8").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        at = raw.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path.name} cannot be read: line {at} is not in UTF-8.") from None
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        last = raw.count(b"\n") + 1
+        said = str(error).replace("at end of document", f"at its end, line {last}")
+        raise UsageError(f"{path.name} cannot be read: {said}.") from None
 
 
 def _text(where: str, value: Any) -> str:

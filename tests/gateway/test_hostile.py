@@ -169,7 +169,7 @@ def test_a_server_that_says_our_key_again_does_not_tell_it(status, strategy):
 
     _, headers, body = run(job)
     assert key not in f"{headers} {body}"
-    assert b"[redacted]" in body
+    assert b"[redacted]" in body or b"left alone" in body  # by the breaker, where all calls failed
 
 
 # -- connections --------------------------------------------------------------------------------------------------------

@@ -706,7 +706,7 @@ def serve(
     """Serve models with every strategy, to any client of OpenAI's API.
 
     A strategy is chosen by `ponder` in the body, by X-Ponder-Strategy, or by the name of the model: MODEL@PRESET. Ctrl-C and
-    SIGTERM let running requests end. Without a key only this machine can reach it; see `ponder keys`.
+    SIGTERM let running requests end; SIGHUP reads the settings again. Without a key only this machine can reach it; see `ponder keys`.
 
     Examples:
       ponder serve -m qwen2.5-coder-0.5b
@@ -723,6 +723,7 @@ def serve(
         host=host,
         port=port,
         insecure=insecure_no_auth,
+        given=config is not None,
     )
 
 

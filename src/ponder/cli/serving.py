@@ -34,8 +34,10 @@ def serve(
     host: str | None,
     port: int | None,
     insecure: bool,
+    given: bool = False,
 ) -> None:
-    """Serve until someone ends it. `embedded` opens a model file by its name, as it is told to open files.
+    """Serve until someone ends it. `embedded` opens a model file by its name, as it is told to open files; `given` says that
+    the file of settings was named.
 
     Raises:
         UsageError: the extra is not installed, the address cannot be had, or others could reach it without a key.
@@ -48,7 +50,12 @@ def serve(
         from ponder.gateway.options import Options
     except ImportError:
         raise UsageError("The gateway needs an extra. Install it: pip install 'ponder[gateway]'") from None
-    options = Options.of(settings.gateway).bound(host, port)
+
+    def options_of(settings: Settings) -> Options:
+        with config.in_file(settings.file):
+            return Options.of(settings.gateway).bound(host, port)
+
+    options = options_of(settings)
     keys = opened_keys(settings)
     running.check_bind(options, keys, insecure=insecure)
     listening = _listening(options.host, options.port)
@@ -67,7 +74,14 @@ def serve(
 
     try:
         running.serve(
-            served, options, None if insecure else keys, roles, config.policies(settings), listening, ready
+            served,
+            options,
+            None if insecure else keys,
+            roles,
+            config.policies(settings),
+            listening,
+            ready,
+            lambda: options_of(config.settings(file=settings.file if given else None)),
         )
     finally:
         for one in {id(s.engine): s.engine for s in served.values()}.values():

@@ -22,10 +22,11 @@ Each message is one sentence that says what happened and, after it, what to do n
 from __future__ import annotations
 
 import difflib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class PonderError(Exception):
@@ -33,7 +34,19 @@ class PonderError(Exception):
 
 
 class UsageError(PonderError):
-    """The caller asked for something that makes no sense."""
+    """The caller asked for something that makes no sense. `setting` is where it stands in ponder.toml, if it does."""
+
+    setting: tuple[str, ...] = ()
+
+
+@contextmanager
+def about(*setting: str) -> Iterator[None]:
+    """Whoever says inside that something makes no sense says it of this setting."""
+    try:
+        yield
+    except UsageError as error:
+        error.setting = (*setting, *error.setting)
+        raise
 
 
 class UnknownName(UsageError):

@@ -24,6 +24,7 @@ from ponder.gateway.asked import read
 from ponder.gateway.callers import Callers
 from ponder.gateway.choosing import choose
 from ponder.gateway.hosts import check_host, check_origin
+from ponder.gateway.interface import openapi
 from ponder.gateway.limits import HEADER, body_of, check_sizes, read_json
 from ponder.gateway.metrics import Metrics
 from ponder.gateway.once import Once
@@ -128,6 +129,12 @@ class Gateway:
             status = reply.status or 499
             self.metrics.answered(route, status, anyio.current_time() - started)
 
+    def use(self, options: Options) -> None:
+        """Other options from the next request on. Where it listens and what it may spend in all stay until the next start."""
+        self.options = self.callers.options = options
+        self.world.usage_mode = options.usage_mode
+        self.callers.door.widen(options.requests, options.queue)
+
     async def drained(self) -> None:
         """From now on nobody new is served; returns when the last request is over."""
         self.draining = True
@@ -201,7 +208,8 @@ class Gateway:
         await exchange.reply.json(200, documents.strategies(self.options))
 
     async def _openapi(self, exchange: Exchange) -> None:
-        await exchange.reply.json(200, documents.openapi())
+        models = documents.models(self.served, self.options, _key(exchange))["data"]
+        await exchange.reply.json(200, openapi([model["id"] for model in models]))
 
     async def _metrics(self, exchange: Exchange) -> None:
         text = self.metrics.text(len(self.callers.door.waiting)).encode()

@@ -32,7 +32,7 @@ PONDER: Final = {
 }
 """What stands in `ponder`, in the body of a request."""
 
-_ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
+ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "stop": (None, [], ""),
     "logprobs": (None, False),
@@ -185,8 +185,8 @@ def _problem(body: Mapping[str, Any], ponder: Mapping[str, Any]) -> Problem:
 
 
 def _message(given: Any, where: str) -> Message:
-    if not isinstance(given, dict) or given.get("role") not in _ROLES:
-        raise Refusal("invalid_value", f"{where} needs a role, one of {', '.join(_ROLES)}.", f"{where}.role")
+    if not isinstance(given, dict) or given.get("role") not in ROLES:
+        raise Refusal("invalid_value", f"{where} needs a role, one of {', '.join(ROLES)}.", f"{where}.role")
     role = "system" if given["role"] == "developer" else given["role"]
     content = given.get("content")
     if content is None:

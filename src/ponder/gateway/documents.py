@@ -1,14 +1,10 @@
-"""What the gateway says of itself: its models, its strategies with the JSON Schema of their parameters, its interface."""
+"""What the gateway says of itself: its models, and its strategies with the JSON Schema of their parameters."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from ponder import __version__
-from ponder.gateway.asked import PONDER
-from ponder.gateway.choosing import HEADERS
-from ponder.gateway.options import EFFORTS, NONE
-from ponder.gateway.refusals import KINDS
+from ponder.gateway.options import NONE
 from ponder.strategies import CATALOGUE
 from ponder.thinking.spelling import schema
 
@@ -62,104 +58,3 @@ def strategies(options: Options) -> dict[str, Any]:
 
 def _needs(cls: Any) -> set[str]:
     return set(cls.needs) if isinstance(cls.needs, frozenset) else set()
-
-
-_CHAT: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["model", "messages"],
-    "properties": {
-        "model": {"type": "string", "description": "a model, or model@preset"},
-        "messages": {"type": "array", "items": {"type": "object", "required": ["role"]}, "minItems": 1},
-        "stream": {"type": "boolean"},
-        "stream_options": {"type": "object", "properties": {"include_usage": {"type": "boolean"}}},
-        "n": {"type": "integer", "minimum": 1, "maximum": 16},
-        "max_completion_tokens": {"type": "integer", "minimum": 1},
-        "seed": {"type": "integer"},
-        "tools": {"type": "array", "items": {"type": "object"}, "maxItems": 128},
-        "response_format": {"type": "object"},
-        "reasoning_effort": {"type": "string", "enum": list(EFFORTS)},
-        "ponder": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {key: {"description": about} for key, about in PONDER.items()},
-        },
-    },
-}
-
-
-def openapi() -> dict[str, Any]:
-    """The OpenAPI document."""
-    error = {"$ref": "#/components/schemas/Error"}
-
-    def answers(what: str) -> dict[str, Any]:
-        ok = {"200": {"description": what, "content": {"application/json": {"schema": {"type": "object"}}}}}
-        statuses = sorted({kind.status for kind in KINDS.values()} - {499})
-        codes = {s: ", ".join(code for code, kind in KINDS.items() if kind.status == s) for s in statuses}
-        bad = {
-            str(s): {"description": said, "content": {"application/json": {"schema": error}}}
-            for s, said in codes.items()
-        }
-        return {"responses": ok | bad}
-
-    chosen = [
-        {
-            "name": name,
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string"},
-            "description": PONDER[field],
-        }
-        for name, field in HEADERS.items()
-    ]
-    raw = {"type": "object", "required": ["model", "prompt"], "properties": {"prompt": {"type": "string"}}}
-
-    def post(what: str, body: dict[str, Any]) -> dict[str, Any]:
-        content = {"required": True, "content": {"application/json": {"schema": body}}}
-        return {
-            "post": {"summary": what, "parameters": chosen, "requestBody": content, **answers("the answer")}
-        }
-
-    def get(what: str, *, public: bool = False) -> dict[str, Any]:
-        return {"get": {"summary": what, **answers(what), **({"security": []} if public else {})}}
-
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "ponder",
-            "version": __version__,
-            "summary": "Better answers, within one exact budget.",
-        },
-        "security": [{"key": []}],
-        "paths": {
-            "/v1/chat/completions": post("A chat, answered by a strategy", _CHAT),
-            "/v1/completions": post("A raw text, continued", raw),
-            "/v1/models": get("Models, and each with its presets"),
-            "/v1/models/{name}": get("One of them") | {"parameters": [name]},
-            "/v1/strategies": get("Presets, and strategies with the JSON Schema of their parameters"),
-            "/openapi.json": get("This document"),
-            "/metrics": get("Counters, as Prometheus reads them"),
-            "/healthz": get("Whether it serves", public=True),
-        },
-        "components": {
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": {
-                "Error": {
-                    "type": "object",
-                    "required": ["error"],
-                    "properties": {
-                        "error": {
-                            "type": "object",
-                            "required": ["message", "type", "param", "code"],
-                            "properties": {
-                                "message": {"type": "string"},
-                                "type": {"type": "string"},
-                                "param": {"type": ["string", "null"]},
-                                "code": {"type": "string", "enum": list(KINDS)},
-                            },
-                        }
-                    },
-                }
-            },
-        },
-    }

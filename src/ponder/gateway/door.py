@@ -42,6 +42,13 @@ class Door:
         finally:
             self._left()
 
+    def widen(self, most: int, line: int) -> None:
+        """Let in so many from now on."""
+        self.most, self.line = most, line
+        while self.waiting and self.inside < most:
+            self.inside += 1
+            self.waiting.popleft().set()
+
     async def _in_line(self) -> None:
         if len(self.waiting) >= self.line:
             raise Refusal(
@@ -69,7 +76,7 @@ class Door:
             self.waiting.remove(turn)
 
     def _left(self) -> None:
-        if self.waiting:
+        if self.waiting and self.inside <= self.most:
             self.waiting.popleft().set()
         else:
             self.inside -= 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ponder.core.calls import Budget
-from ponder.core.errors import UnknownName, UsageError
+from ponder.core.errors import UnknownName, UsageError, about
 from ponder.gateway.limits import AT_ONCE, QUEUE
 from ponder.strategies import parse
 
@@ -46,11 +46,14 @@ class Preset:
         if not isinstance(body, dict) or not isinstance(body.get("strategy"), str):
             raise UsageError(f'{where} needs a strategy, for example strategy = "self-consistency:n=16".')
         for key in body:
-            if key not in ("strategy", "budget"):
-                raise UnknownName(f"setting in {where}", key, ("strategy", "budget"))
+            with about(key):
+                if key not in ("strategy", "budget"):
+                    raise UnknownName(f"setting in {where}", key, ("strategy", "budget"))
         said = body["strategy"]
-        budget = None if body.get("budget") is None else Budget.parse(str(body["budget"]))
-        return cls(name, None if said == NONE else parse(said), budget)
+        with about("budget"):
+            budget = None if body.get("budget") is None else Budget.parse(str(body["budget"]))
+        with about("strategy"):
+            return cls(name, None if said == NONE else parse(said), budget)
 
 
 PRESETS: Final = {
@@ -109,21 +112,28 @@ class Options:
 
         """
         for name, value in tables.items():
-            if not isinstance(value, dict):
-                raise UsageError(f"{name} in ponder.toml is a table: [{name}].")
+            with about(name):
+                if not isinstance(value, dict):
+                    raise UsageError(f"{name} in ponder.toml is a table: [{name}].")
         found = {}
         for key, value in tables.get("gateway", {}).items():
-            if key not in _READ:
-                raise UnknownName("setting in [gateway] of ponder.toml", key, _READ)
-            found[key] = _READ[key](key, value)
-        presets = {n: Preset.of(n, body) for n, body in tables.get("presets", PRESETS).items()}
+            with about("gateway", key):
+                if key not in _READ:
+                    raise UnknownName("setting in [gateway] of ponder.toml", key, _READ)
+                found[key] = _READ[key](key, value)
+        presets = {}
+        for name, body in tables.get("presets", PRESETS).items():
+            with about("presets", name):
+                presets[name] = Preset.of(name, body)
         effort = dict(tables.get("effort", {}))
         options = cls(**found, presets=presets, effort=effort)
         for level, name in effort.items():
-            if level not in EFFORTS:
-                raise UnknownName("effort in [effort] of ponder.toml", level, EFFORTS)
-            options.preset(name)
-        options.preset(options.strategy)
+            with about("effort", level):
+                if level not in EFFORTS:
+                    raise UnknownName("effort in [effort] of ponder.toml", level, EFFORTS)
+                options.preset(_named(f"{level} in [effort]", name))
+        with about("gateway", "strategy"):
+            options.preset(options.strategy)
         return options
 
     def preset(self, name: str) -> Preset:
@@ -154,8 +164,12 @@ class Options:
 
 
 def _text(key: str, value: Any) -> str:
+    return _named(f"{key} in [gateway]", value)
+
+
+def _named(where: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
-        raise UsageError(f"{key} in [gateway] of ponder.toml takes text in quotes, not {value!r}.")
+        raise UsageError(f"{where} of ponder.toml takes text in quotes, not {value!r}.")
     return value
 
 

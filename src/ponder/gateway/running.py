@@ -6,13 +6,13 @@ import logging
 import signal
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import uvicorn
 
 from ponder import config
-from ponder.core.errors import UsageError
+from ponder.core.errors import PonderError, UsageError
 from ponder.gateway.answering import World
 from ponder.gateway.app import Gateway
 from ponder.gateway.connections import IDLE_SECONDS, Connection
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ponder.gateway.keys import Keys
     from ponder.gateway.options import Options
     from ponder.gateway.served import Served
+
+
+LOG: Final = logging.getLogger("ponder.gateway")
 
 
 def check_bind(options: Options, keys: Keys, *, insecure: bool) -> None:
@@ -55,8 +58,12 @@ def serve(
     policies: Mapping[str, Policy],
     listening: socket.socket,
     ready: Callable[[], None],
+    again: Callable[[], Options],
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then answer those who are there, for `options.drain` seconds at most."""
+    """Serve until SIGTERM or SIGINT; then answer those who are there, for `options.drain` seconds at most.
+
+    On SIGHUP options are read `again`, and used if all of them make sense.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
@@ -64,7 +71,7 @@ def serve(
         equality = Equality()
         try:
             world = World(equality, config.scorers(), roles, policies, options.usage_mode)
-            await running(Gateway(served, options, keys, world), listening, ready)
+            await running(Gateway(served, options, keys, world), listening, ready, again)
         finally:
             with anyio.CancelScope(shield=True):
                 await equality.aclose()
@@ -72,8 +79,25 @@ def serve(
     anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
 
 
+def reread(gateway: Gateway, again: Callable[[], Options] | None) -> None:
+    """Use what the settings say now, all of it or nothing."""
+    if again is None:
+        return
+    try:
+        gateway.use(again())
+    except PonderError as error:
+        LOG.warning("The settings stay as they were. %s", error)
+    else:
+        LOG.info("The settings were read again. Models, host, port and limit are those of the start.")
+
+
 async def running(
-    gateway: Gateway, listening: socket.socket, ready: Callable[[], None], *, signals: bool = True
+    gateway: Gateway,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    again: Callable[[], Options] | None = None,
+    *,
+    signals: bool = True,
 ) -> None:
     """Serve in this event loop until it is told to end; `ready` is called once it listens."""
     server = _Server(
@@ -98,8 +122,11 @@ async def running(
         server.should_exit = True
 
     async def listen() -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as told:
-            async for _ in told:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as told:
+            async for which in told:
+                if which == signal.SIGHUP:
+                    reread(gateway, again)
+                    continue
                 if gateway.draining:
                     server.should_exit = server.force_exit = True
                     return

@@ -85,9 +85,12 @@ class Attempt:
         """The answer on a path.
 
         A text that was cut off has only the answer it declared, not its last number; and where the cut is, "42"
-        may have become "4".
+        may have become "4". Where a model was asked and said nothing, what a strategy wrote around it is no answer.
         """
         text, problem = path.text, self.problem
+        sampled = [segment.text for segment in path.segments if segment.sampled]
+        if sampled and not any(map(str.strip, sampled)):
+            return None
         if not path.cut and (call := canonical_calls(path, problem.tools)):
             return call
         found = answers.find(text, problem.kind, choices=problem.choices)

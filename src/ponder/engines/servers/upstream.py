@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ponder.core.calls import Prices
-from ponder.core.errors import UnknownName, UsageError
+from ponder.core.errors import UnknownName, UsageError, about
 from ponder.engines.layers import Adaptive, Balanced, Breaking, Penalising, Retrying
 from ponder.engines.servers.dialects import DIALECTS
 from ponder.engines.servers.engine import Server
@@ -69,15 +69,18 @@ class Upstream:
         """
         where = f"[models.{name}] in ponder.toml"
         for key in body:
-            if key not in MADE_OF:
-                raise UnknownName(f"setting in {where}", key, MADE_OF)
+            with about(key):
+                if key not in MADE_OF:
+                    raise UnknownName(f"setting in {where}", key, MADE_OF)
         urls = body.get("url")
         urls = [urls] if isinstance(urls, str) else urls
         if not isinstance(urls, list) or not urls or not all(isinstance(url, str) for url in urls):
-            raise UsageError(f'{where} needs a url, for example url = "http://127.0.0.1:8000/v1".')
+            with about("url"):
+                raise UsageError(f'{where} needs a url, for example url = "http://127.0.0.1:8000/v1".')
         texts = {key: _text(where, key, body.get(key)) for key in ("model", "key", "dialect", "ca")}
         if (dialect := texts["dialect"]) is not None and dialect not in DIALECTS:
-            raise UnknownName(f"dialect, of {where},", dialect, DIALECTS)
+            with about("dialect"):
+                raise UnknownName(f"dialect, of {where},", dialect, DIALECTS)
         prices = {key: _number(where, key, body.get(key)) for key in ("prompt", "completion", "cached")}
         if (prices["prompt"] is None) != (prices["completion"] is None):
             raise UsageError(f"{where} needs both prices, prompt and completion, or none.")
@@ -122,10 +125,12 @@ def _base(url: str) -> str:
 def _text(where: str, key: str, value: object) -> str | None:
     if value is None or (isinstance(value, str) and value):
         return value
-    raise UsageError(f"{key} of {where} takes text in quotes, not {value!r}.")
+    with about(key):
+        raise UsageError(f"{key} of {where} takes text in quotes, not {value!r}.")
 
 
 def _number(where: str, key: str, value: object) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0):
         return value
-    raise UsageError(f"{key} of {where} takes a number of 0 or more, not {value!r}.")
+    with about(key):
+        raise UsageError(f"{key} of {where} takes a number of 0 or more, not {value!r}.")
