@@ -39,7 +39,8 @@ def conditioned(problem: Problem, condition: Condition = "none", tokens: int = 0
         return Prefix(prompt)
     n = tokens if condition == "tokens" else max(1, tokens // STEP)
     said = _CONDITIONS[condition].format(n=n)
-    last = max(i for i, message in enumerate(prompt.messages) if message.role == "user")
+    asked = (i for i, message in enumerate(prompt.messages) if message.role == "user")
+    last = max(asked, default=len(prompt.messages) - 1)
     message = prompt.messages[last]
     content = (
         f"{message.content}\n\n{said}"
