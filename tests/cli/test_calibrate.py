@@ -27,6 +27,38 @@ def test_a_policy_is_learnt_and_written(ponder):
     assert again.stdout == done.stdout
 
 
+def test_the_report_has_what_to_use_and_the_oracle_marked_as_one(ponder):
+    done = ponder(*CALIBRATE, "-b", "900", "-o", "mine", "--report", "cal.html")
+    assert done.returncode == 0, done.stderr
+    page = (ponder.folder / "cal.html").read_text()
+    section = page.partition('id="calibration"')[2].partition("</section>")[0]
+    assert "What to use" in section
+    assert "it knows the answers, and is no method" in section
+    assert section.count('class="mark c3 oracle"') >= 2
+    assert "that 40 problems could show" in section or "More compute still paid" in section
+    assert 'href="#calibration"' in page
+
+
+def test_samples_of_another_run_need_not_be_sampled_again(ponder):
+    first = ponder(*CALIBRATE, "-o", "mine")
+    run = sorted((ponder.home / "runs").glob("*.sqlite"))[-1].stem
+    more = ponder(*CALIBRATE, "-s", "self-consistency:n=5", "-o", "more", "--from", run)
+    assert (first.returncode, more.returncode) == (0, 0), more.stderr
+    other = ponder(*CALIBRATE[:2], "-m", "simulated:skill=0.5", *CALIBRATE[4:], "--from", run)
+    assert (other.returncode, "was made with the model simulated:skill=0.35" in other.stderr) == (2, True)
+
+
+def test_auto_finds_the_policy_of_its_model(ponder):
+    assert ponder(*CALIBRATE).returncode == 0
+    words = ("eval", "simulated", "-s", "auto", "-b", "300", "--limit", "3", "-q", "-m")
+    assert ponder(*words, "simulated:skill=0.35").returncode == 0
+    file = ponder.home / "policies" / "simulated-skill-0.35.toml"
+    file.write_text(file.read_text().replace("probe = 4", "probe = four"))
+    broken = ponder(*words, "simulated:skill=0.35", "--fresh")
+    assert (broken.returncode, "simulated-skill-0.35.toml" in broken.stderr) == (2, True), broken.stderr
+    assert "line" in broken.stderr
+
+
 def test_a_policy_is_followed_and_another_one_is_another_evaluation(ponder):
     file = ponder.folder / "mine.toml"
     rule = "[[rule]]\nbudget = 1\nabove = 0\nalone = true\nstrategy = "

@@ -9,7 +9,7 @@ from ponder import UnknownName
 from ponder.core.policy import Policy, Rule
 from ponder.engines.scripted import Scripted
 from ponder.evals.policies import Policies
-from ponder.runtime.preflight import misfits
+from ponder.runtime.preflight import followed_by, misfits
 from ponder.strategies import parse
 
 EASY, HARD = "self-consistency:n=4", "self-consistency:n=10"
@@ -98,6 +98,59 @@ def test_where_the_policy_says_so_there_is_no_probe():
     assert solved("auto:then=(direct)", torn, found, "499")[2].calls in (4, 5)
 
 
+def test_agreement_is_doubted_where_the_policy_says_so():
+    weights = {"bias": 2.0, "agreement": -2.0, "length": 0.5}  # long texts look hard
+    rules = (Rule(0, 0.0, EASY), Rule(0, 0.8, HARD, agreed=True))
+    found = policy(*rules, weights=weights)
+    for text, calls in (("The answer is 42.", 4), ("Well, " * 40 + "the answer is 42.", 10)):
+        _, events, engine = solved("auto", lambda _, text=text: {text: 1.0}, found)
+        assert engine.calls == calls
+        assert [e.strategy for e in events if e.kind == "delegated"] == [HARD] * (calls == 10)
+    assert (
+        solved("auto", lambda _: {"Well, " * 40 + "the answer is 42.": 1.0}, policy(*rules[:1]))[2].calls == 4
+    )
+
+
+def test_a_policy_of_this_model_is_found_without_its_name():
+    model = Scripted(torn).capabilities.name
+    mine = Policy("mine", (Rule(0, 0.0, HARD),), model)
+    found = policy(Rule(0, 0.0, EASY)) | {
+        "any": Policy("any", (Rule(0, 0.0, "direct"),)),
+        "another": Policy("another", (Rule(0, 0.0, "direct"),), "another model"),
+        "scored": Policy("scored", (Rule(0, 0.0, "direct"),), model, "arithmetic"),
+    }
+
+    def followed(policies, asked="auto"):
+        return {
+            e.strategy
+            for seed in range(10)
+            for e in solved(asked, torn, policies, seed=seed)[1]
+            if e.kind == "delegated"
+        }
+
+    assert followed(found) == {EASY}, "only one that names the model is found so"
+    assert followed(found | {"mine": mine}) == {HARD}
+    assert followed(found | {"mine": mine}, "auto:policy=default") == {EASY}
+    engines = {"solver": Scripted(torn)}
+    assert followed_by([parse("auto")], engines, found | {"mine": mine}) == ["mine"]
+    assert followed_by([parse("auto"), parse("auto:then=(direct)")], engines, found) == ["default"]
+    assert not misfits([parse("auto")], engines, found | {"mine": mine})
+
+
+def test_a_policy_may_name_a_temperature():
+    """At temperature 0 the likeliest text alone is drawn after the probe."""
+
+    def likely(prefix):
+        return {"The answer is 42.": 0.6, "The answer is 41.": 0.4}
+
+    found = policy(Rule(0, 0.0, "self-consistency:n=8,temperature=0"))
+    for seed in range(20):
+        result, events, engine = solved("auto", likely, found, seed=seed)
+        if [e for e in events if e.kind == "delegated"]:
+            assert engine.calls == 8
+            assert [c.answer for c in result.choice.candidates[4:]] == ["42"] * 4
+
+
 def test_then_takes_the_place_of_the_policy():
     assert (
         str(parse("auto:then=(best-of-n:n=8,scorer=arithmetic)"))
@@ -108,6 +161,8 @@ def test_then_takes_the_place_of_the_policy():
         _, events, _ = solved("auto:then=(direct)", torn, policy(Rule(0, 0.0, HARD)), seed=seed)
         names |= {e.strategy for e in events if e.kind == "delegated"}
     assert names == {"direct"}
+    _, events, _ = solved("auto:then=(direct)", lambda _: {"The answer is 42.": 1.0})
+    assert [e.strategy for e in events if e.kind == "delegated"] == ["direct"], "also where samples agree"
 
 
 def test_a_scorer_is_a_sign_and_its_policy_its_own():

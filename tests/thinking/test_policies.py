@@ -12,6 +12,7 @@ from ponder.thinking.policies import read, written
 RULES = (
     Rule(500, 0.0, "self-consistency:n=4", 120, (0.9, 0.84, 0.94), 210.5),
     Rule(500, 0.25, "best-of-n:n=8,scorer=(judge:mode=pairwise,samples=3)", 80, (0.5, 0.4, 0.6), 480.0),
+    Rule(500, 0.5, "beam-search", agreed=True),
     Rule(2000, 0.0, "chain-of-thought", alone=True),
 )
 WHOLE = Policy(
@@ -64,6 +65,8 @@ def test_what_is_written_is_read_again():
         ("above = 0.5", "above = 50", 14, "from 0 to 1"),
         ("above = 0.5", "above = nan", 14, "from 0 up"),
         ("above = 0.5", "above = 0", 14, "two rules"),
+        ("above = 0.5", 'above = 0.5\nagreed = "yes"', 15, "true or false"),
+        ("above = 0\n", "above = 0\nagreed = true\n", 8, "no rule with above = 0"),
         ("above = 0\n", "above = 0.1\n", 8, "no rule with above = 0"),
         ('"cot"', '"cto"', 15, "Did you mean"),
         ('"cot"', "7", 15, "text in quotes"),

@@ -458,6 +458,13 @@ def calibrate(
             "--to", "-o", metavar="NAME|FILE", help="The policy's name, or its file; else the model's name."
         ),
     ] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="An evaluation whose samples need not be sampled again."),
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option("--report", metavar="FILE", help="Write the report there, as one HTML file.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch the model without asking.")] = False,
 ) -> None:
@@ -474,7 +481,7 @@ def calibrate(
       ponder solve "What is 17 + 48 - 29?" -s auto:policy=mine -b 2k
     """
     from ponder import config
-    from ponder.cli import calibrating, evaluating
+    from ponder.cli import calibrating, evaluating, exporting
     from ponder.cli.terminal import emit, out, say
     from ponder.core.errors import UnknownName
     from ponder.evals.calibration import Bins
@@ -498,12 +505,13 @@ def calibrate(
         by,
         wide,
     )
-    played = [parse(arm.strategy) for arm in asked.plan(0).arms]
+    played = [parse(arm.strategy) for arm in asked.plan().arms]
     with _engines(
         config.models_by_role(model or (), settings, played), settings, yes=yes, quiet=quiet
     ) as engines:
         name = to or calibrating.named_after(engines["solver"].capabilities.name)
-        policy, judged, code = calibrating.calibrate(
+        given = None if begin is None else evaluating.samples(settings, begin, engines)
+        policy, judged, code, run = calibrating.calibrate(
             asked,
             engines,
             settings,
@@ -512,12 +520,15 @@ def calibrate(
             signs=signs or Signs._fields,
             quiet=quiet,
             name=name,
+            given=given,
         )
     if policy is None:
         raise SystemExit(code)
-    out().print(calibrating.table(judged))
+    out().print(calibrating.table(judged, policy))
     for sentence in calibrating.sentences(judged, policy, asked.items, wide):
         emit(sentence)
+    if report:
+        exporting.write_report(settings, run, report, (judged, calibrating.enough(judged)))
     say(f"Written: {calibrating.save(policy, name, judged, settings)}. Use it: -s auto:policy={name}")
     raise SystemExit(code)
 

@@ -16,7 +16,7 @@ from ponder.cli.terminal import one_line
 from ponder.core.calls import Budget
 from ponder.core.errors import StoreError, UsageError
 from ponder.core.policy import Policy
-from ponder.evals.calibration import LEAST, figures, learn, levels, more
+from ponder.evals.calibration import LEAST, direct_answers, figures, learn, levels, more
 from ponder.evals.plan import Plan
 from ponder.evals.policies import ENDING
 from ponder.evals.values import Arm
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ponder.config import Settings
+    from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine
     from ponder.evals.calibration import Bins, Figures
     from ponder.evals.stats import Estimate
@@ -106,9 +107,9 @@ class Calibration:
         arms = tuple(Arm(self.follow(direct)[self.vote], self.budgets[-1]) for direct in (0, DIRECT))
         return Plan(self.items, arms)
 
-    def plan(self, direct: int) -> Plan:
+    def plan(self) -> Plan:
         """Every strategy after the probe and by itself, within every budget."""
-        names = [*self.follow(direct).values(), *self.alone]
+        names = [*self.follow(0).values(), *self.alone]
         return Plan(self.items, tuple(Arm(name, budget) for budget in self.budgets for name in names))
 
 
@@ -126,28 +127,41 @@ def calibrate(
     signs: Sequence[str],
     quiet: bool,
     name: str,
-) -> tuple[Policy | None, list[Figures], int]:
-    """Measure, learn and judge; the policy is None, and the exit code not 0, where it was stopped before the end.
+    given: Mapping[tuple[str, int], Segment] | None = None,
+) -> tuple[Policy | None, list[Figures], int, str]:
+    """Measure, learn and judge: the policy, what it is worth, the exit code and the run.
+
+    The policy is None, and the exit code not 0, where it was stopped before the end.
+
+    `given` are samples to begin with.
 
     Raises:
         UsageError: too few problems could be graded.
 
     """
-    opening = asked.opening()
-    path, code = evaluating.evaluate(opening, engines, settings, named=named, afresh=False, quiet=quiet)
-    if code == evaluating.STOPPED:
-        return None, [], code
-    with evaluating.opened(settings, path.stem) as run:
-        agreed, drawn = _agreed(run, asked), run.samples()
-        direct = DIRECT if _pays(run, opening, agreed) else 0
     path, code = evaluating.evaluate(
-        asked.plan(direct), engines, settings, named=named, afresh=False, quiet=quiet, given=drawn
+        asked.opening(), engines, settings, named=named, afresh=False, quiet=quiet, given=given
     )
     if code == evaluating.STOPPED:
-        return None, [], code
+        return None, [], code, path.stem
+    with evaluating.opened(settings, path.stem) as run:
+        drawn, first = run.samples(), run.id
+    path, code = evaluating.evaluate(
+        asked.plan(),
+        engines,
+        settings,
+        named=named,
+        afresh=False,
+        quiet=quiet,
+        given={**(given or {}), **drawn},
+    )
+    if code == evaluating.STOPPED:
+        return None, [], code, path.stem
     with evaluating.opened(settings, path.stem) as run:
         agreed = _agreed(run, asked)
-        found = levels(run, asked.budgets, asked.follow(direct), asked.alone, agreed)
+        with evaluating.opened(settings, first) as opening:
+            quick = direct_answers(opening, asked.follow(DIRECT)[asked.vote], agreed)
+        found = levels(run, asked.budgets, asked.follow(0), asked.alone, agreed, quick)
     judged = figures(found, bins, asked.vote, signs=signs)
     learnt = learn(found, bins, signs)
     model = engines["solver"].capabilities.name
@@ -157,29 +171,13 @@ def calibrate(
         model,
         asked.scorer,
         asked.probe,
-        direct,
+        DIRECT if learnt.direct else 0,
         learnt.weights,
         "agreement" if agreed else "gold",
         model.startswith("simulated"),
         tuple(named),
     )
-    return policy, judged, code
-
-
-def _pays(run: RunFile, opening: Plan, agreed: Mapping[tuple[str, str | None], bool] | None) -> bool:
-    """Whether direct answers cost fewer tokens and lose no more problems than they win."""
-    grades = run.grades()
-    right: list[dict[str, bool]] = [{}, {}]
-    tokens = [0, 0]
-    for row in run.attempts():
-        if row.usage is None or "" not in (graded := grades.get(row.id, {})):
-            continue
-        arm = [arm.strategy for arm in opening.arms].index(row.strategy)
-        right[arm][row.problem] = bool(agreed.get((row.problem, row.answer)) if agreed else graded[""])
-        tokens[arm] += row.usage.completion
-    both = right[0].keys() & right[1].keys()
-    won = sum(right[1][item] - right[0][item] for item in both)
-    return bool(both) and won >= 0 and tokens[1] < tokens[0]
+    return policy, judged, code, path.stem
 
 
 def _agreed(run: RunFile, asked: Calibration) -> dict[tuple[str, str | None], bool] | None:
@@ -251,9 +249,15 @@ def _share(about: Estimate) -> str:
     return f"{about.value:.3f} ({about.interval.low:.3f} to {about.interval.high:.3f})"
 
 
-def table(judged: Sequence[Figures]) -> Table:
-    """What to use within each budget, and what to expect of it."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
+def table(judged: Sequence[Figures], policy: Policy) -> Table:
+    """For a model on tasks: what to use within each budget, and what to expect of it."""
+    drawn = Table(
+        title=f"{policy.model} on {', '.join(policy.tasks)}: at so many tokens a question",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
     for name in ("budget", "use", "expect", "tokens", "best single", "right", "vote", "oracle"):
         words = name in ("use", "best single")
         drawn.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=not words)
@@ -267,7 +271,7 @@ def table(judged: Sequence[Figures]) -> Table:
             one_line(one.single.name),
             f"{one.single.right.value:.3f}",
             f"{one.majority.right.value:.3f}",
-            f"{one.oracle:.3f}",
+            f"{one.oracle.right.value:.3f}",
         )
     return drawn
 
@@ -288,7 +292,7 @@ def sentences(judged: Sequence[Figures], policy: Policy, items: Sequence[Item], 
         for one in judged
         if not one.beat and one.gain.difference.interval.low <= 0
     ]
-    told.append(_enough(judged))
+    told.append(enough(judged))
     told.append(
         "best single, right: one strategy whatever the difficulty. vote: the majority of as many samples as are paid for."
     )
@@ -298,7 +302,7 @@ def sentences(judged: Sequence[Figures], policy: Policy, items: Sequence[Item], 
     return told
 
 
-def _enough(judged: Sequence[Figures]) -> str:
+def enough(judged: Sequence[Figures]) -> str:
     """From which budget on more compute buys nothing that these problems could show."""
     if len(judged) == 1:
         return "One budget was tried; give several, -b 1k -b 2k, to see whether more compute pays."

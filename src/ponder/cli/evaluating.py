@@ -30,7 +30,7 @@ from ponder.evals.tasks import Tasks
 from ponder.evals.tasks.parts import Part
 from ponder.evals.tasks.parts import named as those_named
 from ponder.runtime.equality import Equality
-from ponder.runtime.preflight import misfits
+from ponder.runtime.preflight import followed_by, misfits
 from ponder.store import RunFile, RunWriter
 from ponder.strategies import parse
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ponder.core.prefix import Segment
-    from ponder.core.protocols import Engine, Memory, Strategy
+    from ponder.core.protocols import Engine, Memory
     from ponder.evals.harness import Tally
     from ponder.evals.values import Item, Outcome, Study
 
@@ -102,7 +102,7 @@ def evaluate(
         say(told_of)
     known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
     shown: dict[tuple[str, str, str, int], Shown] = {}
-    followed = {name: policies.text(name) for name in _followed(strategies)}
+    followed = {name: policies.text(name) for name in followed_by(strategies, engines, policies)}
     about = _about(plan, engines, named, followed, memory)
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
@@ -226,12 +226,6 @@ def _shown(
     return {name: Shown.of(run.events(rows[name])) for name in done}
 
 
-def _followed(strategies: Sequence[Strategy]) -> list[str]:
-    """The names of the policies that strategies follow: another policy is another evaluation."""
-    names = [getattr(s, "policy", None) for s in strategies if getattr(s, "then", None) is None]
-    return [name for name in dict.fromkeys(names) if name is not None]
-
-
 def _begun(runs: Path, fingerprint: str) -> Path | None:
     """The newest run file of the same evaluation."""
     for path in sorted(runs.glob("*.sqlite"), reverse=True):
@@ -351,6 +345,22 @@ def replayed(
     """See `ponder.evals.replay`."""
     with opened(settings, run) as file:
         return replay(file)
+
+
+def samples(
+    settings: config.Settings, run: str, engines: Mapping[str, Engine]
+) -> Mapping[tuple[str, int], Segment]:
+    """All samples of an evaluation, to begin another with.
+
+    Raises:
+        UsageError: there is no such evaluation, or it was made with another model.
+
+    """
+    with opened(settings, run) as file:
+        made = file.meta()["evaluation"]["model"]
+        if made != (model := engines["solver"].capabilities.name):
+            raise UsageError(f"The run {file.id} was made with the model {made}, and this is {model}.")
+        return file.samples()
 
 
 def measured(settings: config.Settings, run: str | None) -> Study:

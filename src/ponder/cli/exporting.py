@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ponder import config
+    from ponder.evals.calibration import Figures
     from ponder.evals.values import Outcome, Study
     from ponder.store import RunFile
 
@@ -29,11 +30,16 @@ FORMS = {"jsonl": "outcomes.jsonl", "parquet": "outcomes.parquet", "inspect": "l
 """The forms of an export, and where each goes if nothing is said."""
 
 
-def write_report(settings: config.Settings, run: str | None, to: str | None) -> str:
-    """Write the report of an evaluation; the name of the file."""
+def write_report(
+    settings: config.Settings,
+    run: str | None,
+    to: str | None,
+    calibration: tuple[Sequence[Figures], str] | None = None,
+) -> str:
+    """Write the report of an evaluation; the name of the file. `calibration` is what one found in it."""
     with opened(settings, run) as file:
         found = study(file)
-        page = render(found, Traces(file, [outcome.attempt for outcome in found.outcomes]))
+        page = render(found, Traces(file, [outcome.attempt for outcome in found.outcomes]), calibration)
     return _written(Path(to or f"{found.name}.html"), page.encode("utf-8", "replace"))
 
 

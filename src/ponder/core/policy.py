@@ -25,6 +25,7 @@ class Rule:
         tokens: completion tokens a question, the probe's among them.
         alone: within this budget the probe does not pay: the strategy begins at once, with all of it, whatever the
             difficulty.
+        agreed: it is for problems whose samples all agree, and says that they are not believed from this difficulty on.
 
     """
 
@@ -35,6 +36,7 @@ class Rule:
     right: tuple[float, float, float] | None = None
     tokens: float = 0.0
     alone: bool = False
+    agreed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,18 @@ class Policy:
 
         None is without limit.
         """
+        able = [rule for rule in self._within(budget) if rule.above <= difficulty and not rule.agreed]
+        return max(able, key=lambda rule: rule.above)
+
+    def doubts(self, budget: int | None = None, difficulty: float = 1.0) -> Rule | None:
+        """The rule for a problem whose samples agree; None where they are believed."""
+        able = [rule for rule in self._within(budget) if rule.above <= difficulty and rule.agreed]
+        return max(able, key=lambda rule: rule.above, default=None)
+
+    def _within(self, budget: int | None) -> list[Rule]:
         paid = [rule.budget for rule in self.rules if budget is None or rule.budget <= budget]
         level = max(paid) if paid else min(rule.budget for rule in self.rules)
-        able = [rule for rule in self.rules if rule.budget == level and rule.above <= difficulty]
-        return max(able, key=lambda rule: rule.above)
+        return [rule for rule in self.rules if rule.budget == level]
 
     def misfit(self, model: str, scorer: str | None) -> str | None:
         """Why it is not for this model and scorer; None where it is."""

@@ -267,8 +267,10 @@ class Run(Protocol):
         """A generator seeded by place."""
         ...
 
-    def policy(self, name: str, scorer: Scorer | str | None = None) -> Policy:
+    def policy(self, name: str | None, scorer: Scorer | str | None = None) -> Policy:
         """The policy of that name, where it was learnt for the solver's model and this scorer; else the default one.
+
+        Without a name it is one that names this very model.
 
         Raises:
             UnknownName: there is no such policy.

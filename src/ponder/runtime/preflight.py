@@ -9,7 +9,7 @@ from ponder.core.errors import UnknownName, Unsupported, UsageError
 from ponder.core.policy import DEFAULT, PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ponder.core.policy import Policy
@@ -66,15 +66,22 @@ def find_scorer(by: Scorer | str, scorers: Mapping[str, Scorer]) -> Scorer:
 
 
 def find_policy(
-    name: str, scorer: Scorer | str | None, model: str, policies: Mapping[str, Policy]
+    name: str | None, scorer: Scorer | str | None, model: str, policies: Mapping[str, Policy]
 ) -> tuple[Policy, str | None]:
     """The policy that is meant; or where it is not for this model and scorer the default one, or `PLAIN`, and why.
+
+    Without a name it is the first one that names this model, and fits the scorer; else the default one.
 
     Raises:
         UnknownName: there is none of that name; near names are suggested.
 
     """
     by = None if scorer is None else str(scorer)
+    if name is None:
+        learnt = (policies[other] for other in policies)
+        fit = (found for found in learnt if found.model == model and found.misfit(model, by) is None)
+        default = policies.get(DEFAULT, PLAIN)
+        return next(fit, PLAIN if default.misfit(model, by) else default), None
     try:
         found = policies[name]
     except KeyError:
@@ -87,23 +94,37 @@ def find_policy(
     return PLAIN if default.misfit(model, by) else default, why
 
 
+def followed_by(
+    strategies: Iterable[Strategy], engines: Mapping[str, Engine], policies: Mapping[str, Policy]
+) -> list[str]:
+    """The names of the policies that are asked for, or found: whose texts make one evaluation another."""
+    return [name for name, _, _ in _asked(strategies, engines, policies) if name in policies]
+
+
 def misfits(
     strategies: Iterable[Strategy], engines: Mapping[str, Engine], policies: Mapping[str, Policy]
 ) -> list[str]:
     """What to tell of policies that were asked for and are not for this model and scorer."""
     told = []
-    for strategy in strategies:
-        name: str | None = getattr(strategy, "policy", None)
-        if name is not None and getattr(strategy, "then", None) is None:
-            model = (engines.get("solver") or next(iter(engines.values()))).capabilities.name
-            instead, why = find_policy(name, getattr(strategy, "scorer", None), model, policies)
-            if why:
-                goes_on = "it goes on voting" if instead is PLAIN else "the default policy is followed"
-                told.append(
-                    f"The policy {name} does not fit: {why}. So {goes_on}; ponder calibrate learns one that fits."
-                )
-        told += misfits([v for v in _values(strategy) if hasattr(v, "solve")], engines, policies)
+    for name, instead, why in _asked(strategies, engines, policies):
+        if why:
+            goes_on = "it goes on voting" if instead is PLAIN else "the default policy is followed"
+            told.append(
+                f"The policy {name} does not fit: {why}. So {goes_on}; ponder calibrate learns one that fits."
+            )
     return told
+
+
+def _asked(
+    strategies: Iterable[Strategy], engines: Mapping[str, Engine], policies: Mapping[str, Policy]
+) -> Iterator[tuple[str, Policy, str | None]]:
+    """Of each strategy that follows a policy, those within others too: its name, what is followed, and why not it."""
+    model = (engines.get("solver") or next(iter(engines.values()))).capabilities.name
+    for strategy in strategies:
+        if hasattr(strategy, "policy") and getattr(strategy, "then", None) is None:
+            found, why = find_policy(strategy.policy, getattr(strategy, "scorer", None), model, policies)
+            yield strategy.policy or found.name, found, why
+        yield from _asked([v for v in _values(strategy) if hasattr(v, "solve")], engines, policies)
 
 
 def recorded(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[Ability]:

@@ -90,7 +90,7 @@ class Run:
 
     # -- the verbs ------------------------------------------------------------------------------------------
 
-    def policy(self, name: str, scorer: Scorer | str | None = None) -> Policy:
+    def policy(self, name: str | None, scorer: Scorer | str | None = None) -> Policy:
         model = self._attempt.engine("solver").capabilities.name
         return find_policy(name, scorer, model, self._attempt.policies)[0]
 

@@ -25,14 +25,16 @@ class Auto:
     section 3; for the model and the scorer, too: Liu et al. 2025, 2502.06703).
 
     theta*(N) = argmax over theta of P(right | theta, N, q), with the difficulty of q estimated from `probe` chains of
-    thought, which the papers do not count and we do. Where all of them agree, that is the answer. Where not, what is
-    left of the budget goes to the strategy named, which begins with the chains that are there, if it draws such.
+    thought, which the papers do not count and we do. Where all of them agree, that is the answer, unless the policy has
+    seen such agreement deceive. Where not, what is left of the budget goes to the strategy named, which begins with the
+    chains that are there, if it draws such.
     Where the policy says that for this budget no probe pays, its strategy has the whole budget at once.
     Before the chains may come `direct` answers, without any reasoning, which end it where two or more all agree.
 
-    `policy` is a name, or a file that `ponder calibrate` wrote. `probe` and `direct` are its own unless they are said.
+    `policy` is a name, or a file that `ponder calibrate` wrote; if none is said, one that was learnt for this model and
+    scorer, else the default one. `probe` and `direct` are its own unless they are said.
     `scorer` is the one that it was learnt with: its value of the chains is a sign of difficulty. `then` is a strategy
-    that takes the place of whatever the policy would name.
+    that takes the place of whatever the policy would name, also where samples agree.
     """
 
     name: ClassVar[str] = "auto"
@@ -40,7 +42,7 @@ class Auto:
     cost: ClassVar[str] = "probe * L where samples agree, else what the budget has"
     needs: ClassVar[frozenset[Ability]] = frozenset()
 
-    policy: str = "default"
+    policy: str | None = None
     scorer: Scorer | str | None = None
     then: Strategy | None = None
     probe: Annotated[int | None, Range(1)] = None
@@ -73,9 +75,9 @@ class Auto:
         seen = await run.read(paths)
         vote = majority(seen if any(c.key for c in seen) else quick or seen)
         run.propose(vote)
-        if len(seen) > 1 and unanimous(seen):
-            return vote
         chosen = await self.chosen(run, policy, seen, budget)
+        if chosen is None:
+            return vote
         choice = await run.delegate(chosen, given=paths)
         return choice if choice.answer is not None else vote
 
@@ -91,8 +93,11 @@ class Auto:
 
     async def chosen(
         self, run: Run, policy: Policy, seen: Sequence[Candidate], budget: int | None
-    ) -> Strategy:
-        """What the policy names for a problem whose samples show this."""
+    ) -> Strategy | None:
+        """What the policy names for a problem whose samples show this; None where they are believed."""
+        agreed = len(seen) > 1 and unanimous(seen)
+        if agreed and not self.then and not policy.doubts(budget):
+            return None
         paths = [c.path for c in seen]
         values = await run.score(paths, by=self.scorer) if self.scorer else ()
         if self.then:  # the values are in the trace, from which calibrate learns
@@ -100,4 +105,6 @@ class Auto:
         signs = Signs.of(
             [c.key for c in seen], [p.mean_logprob for p in paths], [p.tokens for p in paths], values
         )
-        return parse(policy.rule(difficulty(signs, policy.weights), budget).strategy)
+        hard = difficulty(signs, policy.weights)
+        rule = policy.doubts(budget, hard) if agreed else policy.rule(hard, budget)
+        return parse(rule.strategy) if rule else None

@@ -33,6 +33,7 @@ _RULE: Final[Mapping[str, type]] = {
     "right": list,
     "tokens": float,
     "alone": bool,
+    "agreed": bool,
 }
 _WORDS: Final[Mapping[type, str]] = {
     str: "text in quotes",
@@ -131,24 +132,7 @@ def read(text: str, name: str, where: str, check: Callable[[str], object] = str)
     rules = tuple(reader.rule(i, table, check) for i, table in enumerate(said.pop("rule", [])))
     if not rules:
         raise reader.wrong("a policy needs rules: [[rule]], and below it budget, above and strategy.")
-    for i, rule in enumerate(rules):
-        same = [other for other in rules if other.budget == rule.budget]
-        if not any(other.above == 0 for other in same):
-            raise reader.wrong(
-                f"the budget {rule.budget} has no rule with above = 0, for easy problems.", "budget", i
-            )
-        if rule.alone and len(same) > 1:
-            raise reader.wrong(
-                f"a rule that is alone is the only one of its budget, and {rule.budget} has {len(same)}.",
-                "alone",
-                i,
-            )
-        if sum(other.above == rule.above for other in same) > 1:
-            raise reader.wrong(
-                f"the budget {rule.budget} has two rules above {rule.above}.",
-                "above",
-                max(i for i, other in enumerate(rules) if other in same and other.above == rule.above),
-            )
+    _consistent(rules, reader)
     if said.get("probe", 4) < 1:
         raise reader.wrong("probe takes a whole number from 1 up, not 0.", "probe")
     if said.get("graded", "gold") not in ("gold", "agreement"):
@@ -158,6 +142,31 @@ def read(text: str, name: str, where: str, check: Callable[[str], object] = str)
     weights = reader.weights(said.pop("difficulty", {}))
     tasks = tuple(said.pop("tasks", ()))
     return Policy(name=name, rules=rules, weights=weights, tasks=tasks, **said)
+
+
+def _consistent(rules: tuple[Rule, ...], reader: _Reader) -> None:
+    """See that for each budget and difficulty there is one rule, and only one."""
+    for i, rule in enumerate(rules):
+        same = [other for other in rules if other.budget == rule.budget]
+        if not any(other.above == 0 and not other.agreed for other in same):
+            raise reader.wrong(
+                f"the budget {rule.budget} has no rule with above = 0, for easy problems.", "budget", i
+            )
+        if rule.alone and len(same) > 1:
+            raise reader.wrong(
+                f"a rule that is alone is the only one of its budget, and {rule.budget} has {len(same)}.",
+                "alone",
+                i,
+            )
+        alike = [
+            j
+            for j, other in enumerate(rules)
+            if (other.budget, other.above, other.agreed) == (rule.budget, rule.above, rule.agreed)
+        ]
+        if len(alike) > 1:
+            raise reader.wrong(
+                f"the budget {rule.budget} has two rules above {rule.above}.", "above", alike[-1]
+            )
 
 
 def written(policy: Policy, about: str = "") -> str:
@@ -178,8 +187,7 @@ def written(policy: Policy, about: str = "") -> str:
     for rule in policy.rules:
         lines += ["", "[[rule]]", f"budget = {rule.budget}", f"above = {rule.above:.4f}"]
         lines += [f"strategy = {_quoted(rule.strategy)}"]
-        if rule.alone:
-            lines += ["alone = true"]
+        lines += ["alone = true"] * rule.alone + ["agreed = true"] * rule.agreed
         if rule.problems:
             lines += [f"problems = {rule.problems}"]
         if rule.right:

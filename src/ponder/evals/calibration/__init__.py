@@ -2,6 +2,17 @@
 
 from ponder.evals.calibration.crossfit import Figure, Figures, figures, more
 from ponder.evals.calibration.learning import LEAST, Bins, learn
-from ponder.evals.calibration.measured import Level, levels
+from ponder.evals.calibration.measured import Level, direct_answers, levels
 
-__all__ = ["LEAST", "Bins", "Figure", "Figures", "Level", "figures", "learn", "levels", "more"]
+__all__ = [
+    "LEAST",
+    "Bins",
+    "Figure",
+    "Figures",
+    "Level",
+    "direct_answers",
+    "figures",
+    "learn",
+    "levels",
+    "more",
+]

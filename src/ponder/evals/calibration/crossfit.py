@@ -10,7 +10,7 @@ import numpy as np
 from ponder.core.errors import UsageError
 from ponder.evals.calibration.learning import LEAST, best, learn
 from ponder.evals.stats.clusters import share
-from ponder.evals.stats.optimal import compute_optimal, quantile_bins
+from ponder.evals.stats.optimal import quantile_bins
 from ponder.evals.stats.paired import compare
 from ponder.thinking.difficulty import Signs
 
@@ -60,7 +60,8 @@ class Figures:
         auto: the policy.
         single: the one strategy that was best.
         majority: a vote, whatever the difficulty.
-        oracle: the best strategy for each true difficulty, in hindsight: no method, for it knows the answers.
+        oracle: the best strategy for each true difficulty, in hindsight: no method, for it knows the answers. Of those
+            that are equally good, the cheapest.
         gain: of the policy over the vote.
         over_single: of the policy over the best single strategy.
         beat: strategies that are better than the vote on these problems, beyond chance.
@@ -72,7 +73,7 @@ class Figures:
     auto: Figure
     single: Figure
     majority: Figure
-    oracle: float
+    oracle: Figure
     gain: Comparison
     over_single: Comparison
     beat: tuple[str, ...]
@@ -121,7 +122,7 @@ def figures(
         )
     first = {item for item, is_in in zip(names, halves(names, seed), strict=True) if is_in}
     sides = [np.array([item in first for item in level.items]) for level in levels]
-    chosen = [np.zeros(len(level.items), dtype=np.int_) for level in levels]
+    auto = [(np.zeros(len(level.items)), np.zeros(len(level.items))) for level in levels]
     single = [np.zeros(len(level.items), dtype=np.int_) for level in levels]
     for flip in (False, True):
         learnt = learn(
@@ -129,16 +130,19 @@ def figures(
         )
         for i, (level, side) in enumerate(zip(levels, sides, strict=True)):
             judged = ~(side ^ flip)
-            chosen[i][judged] = learnt.choose(level.only(judged))
+            auto[i][0][judged], auto[i][1][judged] = learnt.outcome(level.only(judged))
             taught = level.only(side ^ flip)
             single[i][judged] = best(
                 taught, np.ones(len(taught.items), np.bool_), arms=range(len(level.arms))
             )
-    return [_figures(level, auto, one, vote) for level, auto, one in zip(levels, chosen, single, strict=True)]
+    return [
+        _figures(level, _told("auto", *got), one, vote)
+        for level, got, one in zip(levels, auto, single, strict=True)
+    ]
 
 
-def _figures(level: Level, chosen: NDArray[np.int_], single: NDArray[np.int_], vote: str) -> Figures:
-    auto, one = _figure(level, chosen, "auto"), _figure(level, single)
+def _figures(level: Level, auto: Figure, single: NDArray[np.int_], vote: str) -> Figures:
+    one = _figure(level, single)
     votes = _figure(level, np.full(len(level.items), level.alone(vote)))
     every = [_figure(level, np.full(len(level.items), arm)) for arm in range(len(level.arms))]
     easy = np.where(np.isnan(level.easy), level.right.mean(axis=1), level.easy)
@@ -148,7 +152,7 @@ def _figures(level: Level, chosen: NDArray[np.int_], single: NDArray[np.int_], v
         auto,
         one,
         votes,
-        compute_optimal(level.right, quantile_bins((1 - easy).tolist(), OF_ORACLE)).hindsight,
+        _figure(level, _hindsight(level, 1 - easy)),
         _compared(level, auto, votes),
         _compared(level, auto, one),
         tuple(
@@ -159,13 +163,24 @@ def _figures(level: Level, chosen: NDArray[np.int_], single: NDArray[np.int_], v
     )
 
 
-def _figure(level: Level, arms: NDArray[np.int_], name: str = "") -> Figure:
+def _hindsight(level: Level, hard: Array) -> NDArray[np.int_]:
+    """The best arm of each bin of true difficulty, for each item."""
+    bins = np.array(quantile_bins(hard.tolist(), OF_ORACLE))
+    chosen = np.zeros(len(level.items), dtype=np.int_)
+    for b in np.unique(bins):
+        right, spent = level.right[bins == b].mean(axis=0), level.tokens[bins == b].mean(axis=0)
+        chosen[bins == b] = min(range(len(right)), key=lambda arm: (-float(right[arm]), float(spent[arm])))
+    return chosen
+
+
+def _figure(level: Level, arms: NDArray[np.int_]) -> Figure:
     rows = np.arange(len(arms))
-    right, spent = level.right[rows, arms], level.tokens[rows, arms]
     named = " / ".join(dict.fromkeys(level.arms[arm] for arm in np.unique(arms)))
-    return Figure(
-        name or named, share(right, len(right), len(right), 0.95), float(spent.mean()), right, spent
-    )
+    return _told(named, level.right[rows, arms], level.tokens[rows, arms])
+
+
+def _told(name: str, right: Array, spent: Array) -> Figure:
+    return Figure(name, share(right, len(right), len(right), 0.95), float(spent.mean()), right, spent)
 
 
 def _compared(level: Level, one: Figure, other: Figure) -> Comparison:

@@ -25,6 +25,8 @@ LEAST: Final = 20
 """Problems that a bin of difficulty needs."""
 SLACK: Final = 0.005
 """The share of right answers that is given for a cheaper strategy: half a point."""
+EDGES: Final = (0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Quantiles of difficulty among problems whose samples agree, from which on they may be doubted."""
 RIDGE: Final = 1.0
 """Of the regression, in its standardised signs: as one observation's worth of doubt about each."""
 
@@ -63,21 +65,31 @@ class Bins:
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """A policy's weights and rules, and which strategy that is, by budget."""
+    """A policy's weights and rules, and whether direct answers come before the probe."""
 
     weights: Mapping[str, float]
     rules: tuple[Rule, ...]
+    direct: bool = False
 
     def choose(self, level: Level) -> NDArray[np.int_]:
-        """The index of the strategy for each item of a level; of those that are not contested it is the first."""
-        rules = [rule for rule in self.rules if rule.budget == level.budget]
+        """The index of the strategy for each item of a level; where the probe is believed it is the first."""
+        rules = sorted(
+            (rule for rule in self.rules if rule.budget == level.budget), key=lambda rule: rule.above
+        )
         hard = difficulties(level, self.weights)
         chosen = np.zeros(len(level.items), dtype=np.int_)
         if rules[0].alone:
             return chosen + level.alone(rules[0].strategy)
-        for rule in sorted(rules, key=lambda rule: rule.above):
-            chosen[level.contested & (hard >= rule.above)] = level.arms.index(rule.strategy)
+        for rule in rules:
+            able = level.probed & ~level.contested if rule.agreed else level.contested
+            chosen[able & (hard >= rule.above)] = level.arms.index(rule.strategy)
         return chosen
+
+    def outcome(self, level: Level) -> tuple[Array, Array]:
+        """Of each item of a level, whether following the rules is right, and its tokens."""
+        level = level.after_direct() if self.direct else level
+        rows, chosen = np.arange(len(level.items)), self.choose(level)
+        return level.right[rows, chosen], level.tokens[rows, chosen]
 
 
 def learn(levels: Sequence[Level], bins: Bins, signs: Sequence[str] = Signs._fields) -> Learnt:
@@ -86,12 +98,44 @@ def learn(levels: Sequence[Level], bins: Bins, signs: Sequence[str] = Signs._fie
     `signs` are those that difficulty is estimated from: agreement alone means the same of every model.
     Where a strategy by itself does as well within a budget, for fewer tokens or beyond chance, it takes their place.
     """
+    if direct := direct_pays(levels[-1]):
+        levels = [level.after_direct() for level in levels]
     weights = fit(levels, signs)
     found: list[Rule] = []
     for level in levels:
-        probing = Learnt(weights, tuple(_rules(level, weights, bins)))
-        found += _alone(level, probing) or probing.rules
-    return Learnt(weights, tuple(found))
+        probing = (*_rules(level, weights, bins), *_doubts(level, weights))
+        found += _alone(level, Learnt(weights, probing)) or probing
+    return Learnt(weights, tuple(found), direct)
+
+
+def direct_pays(level: Level) -> bool:
+    """Whether direct answers before the probe cost fewer tokens and lose no more problems than they win.
+
+    Told by the second arm, the widest vote after the probe.
+    """
+    after = level.after_direct()
+    vote = min(1, level.follow - 1)
+    won = after.right[:, vote].sum() >= level.right[:, vote].sum()
+    return bool(won and after.tokens[:, vote].mean() < level.tokens[:, vote].mean())
+
+
+def _doubts(level: Level, weights: Mapping[str, float]) -> list[Rule]:
+    """From which difficulty on samples that agree are not believed, and what is done instead; where that is better."""
+    agreed, hard = level.probed & ~level.contested, difficulties(level, weights)
+    found: list[tuple[float, float, int]] = []
+    for edge in np.quantile(hard[agreed], EDGES) if agreed.any() else ():
+        above = min(1.0, round(float(edge), 4))
+        inside = agreed & (hard >= above)
+        if inside.sum() < LEAST:
+            continue
+        arm = best(level, inside, usual=0)
+        gain = level.right[inside, arm] - level.right[inside, 0]
+        if beyond_chance(gain):
+            found.append((float(gain.sum()), above, arm))
+    if not found:
+        return []
+    _, above, arm = max(found, key=lambda pair: (pair[0], pair[1]))
+    return [replace(_rule(level, above, arm, agreed & (hard >= above)), agreed=True)]
 
 
 def _alone(level: Level, probing: Learnt) -> list[Rule]:
@@ -112,11 +156,11 @@ def beyond_chance(gain: Array) -> bool:
 
 
 def difficulties(level: Level, weights: Mapping[str, float]) -> Array:
-    """Of each item; 0 where it is not contested."""
+    """Of each item; 0 where there is nothing to decide."""
     return np.array(
         [
-            difficulty(Signs(*map(float, signs)), weights) if contested else 0.0
-            for signs, contested in zip(level.signs, level.contested, strict=True)
+            difficulty(Signs(*map(float, signs)), weights) if probed else 0.0
+            for signs, probed in zip(level.signs, level.probed, strict=True)
         ]
     )
 
@@ -124,11 +168,11 @@ def difficulties(level: Level, weights: Mapping[str, float]) -> Array:
 def fit(levels: Sequence[Level], signs: Sequence[str] = Signs._fields) -> dict[str, float]:
     """A ridge logistic regression of whether the probe's vote was wrong on its signs, by Newton's method.
 
-    The first arm of a level is the probe's own vote. Where too little was contested to learn from there are no
-    weights, and difficulty is disagreement.
+    The first arm of a level is the probe's own vote. Where there was too little to learn from there are no weights,
+    and difficulty is disagreement.
     """
-    x = np.concatenate([level.signs[level.contested] for level in levels])
-    wrong = np.concatenate([1 - level.right[level.contested, 0] for level in levels])
+    x = np.concatenate([level.signs[level.probed] for level in levels])
+    wrong = np.concatenate([1 - level.right[level.probed, 0] for level in levels])
     if len(x) < LEAST or not 0 < wrong.mean() < 1:
         return {}
     mean, spread = x.mean(axis=0), x.std(axis=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +35,11 @@ class Level:
         follow: how many of them follow the probe.
         right: shape (items, arms), 1 for right. Of those that follow, the probe is part of the attempt.
         tokens: likewise, completion tokens.
-        contested: of each item, whether the probe's samples differed: others are done.
-        signs: shape (items, 4), `Signs` of each item's probe; 0 where it is not contested.
+        contested: of each item, whether the probe's samples differed.
+        signs: shape (items, 4), `Signs` of each item's probe; 0 where there was none, and nothing to decide.
         easy: of each item, the share of samples that were right: an oracle, for it knows the answers; NaN: not known.
+        quick: shape (items, 3), of direct answers before the probe: whether they agreed and ended it, whether they were
+            right then, and their tokens; None where they were not tried.
 
     """
 
@@ -50,6 +52,30 @@ class Level:
     contested: NDArray[np.bool_]
     signs: Array
     easy: Array
+    quick: Array | None = None
+
+    @property
+    def probed(self) -> NDArray[np.bool_]:
+        """Of each item, whether its probe left something to decide."""
+        return self.signs.any(axis=1)
+
+    def after_direct(self) -> Level:
+        """What it would have been with direct answers before the probe: all that follow it end where those agree.
+
+        The probe and all after it draw the same samples either way, with those few tokens less.
+        """
+        if self.quick is None:
+            return self
+        ended, right, tokens = self.quick[:, 0].astype(np.bool_), self.quick[:, 1], self.quick[:, 2:]
+        follow = np.arange(len(self.arms)) < self.follow
+        instead = ended[:, None] & follow
+        return replace(
+            self,
+            right=np.where(instead, right[:, None], self.right),
+            tokens=np.where(instead, tokens, self.tokens + np.where(follow, tokens, 0)),
+            contested=self.contested & ~ended,
+            signs=np.where(ended[:, None], 0.0, self.signs),
+        )
 
     def alone(self, strategy: str) -> int:
         """The index of a strategy that was tried by itself."""
@@ -57,16 +83,15 @@ class Level:
 
     def only(self, chosen: NDArray[np.bool_]) -> Level:
         """The part with some of the items."""
-        return Level(
-            self.budget,
-            tuple(item for item, is_in in zip(self.items, chosen, strict=True) if is_in),
-            self.arms,
-            self.follow,
-            self.right[chosen],
-            self.tokens[chosen],
-            self.contested[chosen],
-            self.signs[chosen],
-            self.easy[chosen],
+        return replace(
+            self,
+            items=tuple(item for item, is_in in zip(self.items, chosen, strict=True) if is_in),
+            right=self.right[chosen],
+            tokens=self.tokens[chosen],
+            contested=self.contested[chosen],
+            signs=self.signs[chosen],
+            easy=self.easy[chosen],
+            quick=None if self.quick is None else self.quick[chosen],
         )
 
 
@@ -76,6 +101,7 @@ def levels(
     follow: Mapping[str, str],
     alone: Sequence[str],
     agreed: Mapping[tuple[str, str | None], bool] | None = None,
+    quick: Mapping[str, tuple[bool, bool, int]] | None = None,
 ) -> list[Level]:
     """What a run file holds, for each budget.
 
@@ -85,6 +111,7 @@ def levels(
         follow: strategy -> the arm that has it follow the probe.
         alone: strategies that are arms by themselves.
         agreed: (problem, answer) -> whether it counts as right, where no answer is known to be.
+        quick: of direct answers, see `direct_answers`.
 
     Raises:
         UsageError: no item was tried by every arm.
@@ -120,9 +147,10 @@ def levels(
                 np.array(
                     [[float(u.completion) if (u := arm[i].usage) else 0.0 for arm in tried] for i in items]
                 ),
-                np.array([signs is not None for signs in seen]),
-                np.array([signs or (0.0,) * 4 for signs in seen], dtype=np.float64),
+                np.array([contested for _, contested in seen]),
+                np.array([signs or (0.0,) * 4 for signs, _ in seen], dtype=np.float64),
                 np.array([_easy(grades[rows[_widest(names), budgets[-1]][i].id]) for i in items]),
+                np.array([quick.get(i, (0, 0, 0)) for i in items], dtype=np.float64) if quick else None,
             )
         )
     return found
@@ -139,18 +167,49 @@ def _easy(graded: Mapping[str, bool | None]) -> float:
     return sum(told) / len(told) if told else float("nan")
 
 
-def _probe(events: Sequence[e.Event]) -> Signs | None:
-    """The signs that an attempt of `auto` saw; None where its samples agreed, or there were none."""
+def direct_answers(
+    run: RunFile, arm: str, agreed: Mapping[tuple[str, str | None], bool] | None = None
+) -> dict[str, tuple[bool, bool, int]]:
+    """By item, whether direct answers ended an attempt of this arm, whether that was right, and their tokens.
+
+    Args:
+        run: of an evaluation with an arm of `auto` that asks for direct answers.
+        arm: its strategy.
+        agreed: see `levels`.
+
+    """
+    grades = run.grades()
+    found = {}
+    for row in run.attempts(strategy=arm):
+        if row.usage is None or row.stop == "failed" or "" not in grades.get(row.id, {}):
+            continue
+        events = run.events(row.id)
+        ended = not any(isinstance(event, e.Delegated) for event in events)
+        first = next((event.answers for event in events if isinstance(event, e.Answered)), ())
+        places = {place for place, _, _ in first}
+        tokens = sum(
+            event.usage.completion
+            for event in events
+            if isinstance(event, e.Extended) and event.place in places
+        )
+        right = agreed.get((row.problem, row.answer)) if agreed else grades[row.id][""]
+        found[row.problem] = ended, bool(right), tokens
+    return found
+
+
+def _probe(events: Sequence[e.Event]) -> tuple[Signs | None, bool]:
+    """The signs that an attempt of `auto` saw, and whether its samples differed; None where it ended before."""
     delegated = next((i for i, event in enumerate(events) if isinstance(event, e.Delegated)), None)
     if delegated is None:
-        return None
+        return None, False
     before = events[:delegated]
     extended = {event.place: event for event in before if isinstance(event, e.Extended)}
     read = [event for event in before if isinstance(event, e.Answered)][-1].answers
     paths = [extended[place] for place, _, _ in read]
     scored = next((event.values for event in before if isinstance(event, e.Scored)), ())
-    return Signs.of(
-        [key for _, _, key in read],
+    keys = [key for _, _, key in read]
+    signs = Signs.of(
+        keys,
         [
             p.logprob / p.usage.completion if p.logprob is not None and p.usage.completion else float("nan")
             for p in paths
@@ -158,3 +217,4 @@ def _probe(events: Sequence[e.Event]) -> Signs | None:
         [p.usage.completion for p in paths],
         scored,
     )
+    return signs, signs.agreement < 1 or len(keys) < 2

@@ -66,7 +66,7 @@ class Graders:
         self._known: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
 
     async def grade(self, item: Item, answer: str | None, *, whole: bool = False) -> bool | None:
-        """Whether the answer is right; None where nobody knows what is.
+        """Whether the answer is right, or an alias of what is; None where nobody knows.
 
         Args:
             item: the problem with its gold.
@@ -95,7 +95,11 @@ class Graders:
             if answer is None or not answer.strip():
                 return False
             if item.grader != GRADER:
-                return await self._is_equal(item.gold, answer, item.problem.kind)
+                kind = item.problem.kind
+                for gold in (item.gold, *item.meta.get("aliases", ())):
+                    if await self._is_equal(gold, answer, kind):
+                        return True
+                return False
         except RecursionError:  # JSON a thousand levels deep is nobody's answer
             return False
         return await self._kept(item, answer, self._is_solution)

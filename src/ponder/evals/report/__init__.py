@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ponder.evals.report import words
+from ponder.evals.report.calibrated import calibrated
 from ponder.evals.report.compute import spending
 from ponder.evals.report.costs import costs
 from ponder.evals.report.depth import widths_and_depths
@@ -23,8 +24,9 @@ from ponder.evals.report.problems import Room, problems
 from ponder.evals.report.provenance import date, provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from ponder.evals.calibration import Figures
     from ponder.evals.report.markup import Html
     from ponder.evals.report.measures import Findings
     from ponder.evals.values import Study
@@ -48,17 +50,21 @@ SECTIONS = (
 )
 
 
-def render(study: Study, traces: Mapping[str, str] | None = None) -> str:
+def render(
+    study: Study, traces: Mapping[str, str] | None = None, found: tuple[Sequence[Figures], str] | None = None
+) -> str:
     """The report as the text of one HTML file, at most 1.5 MB.
 
     Args:
         study: what was measured.
         traces: attempt id -> its tree, drawn as text.
+        found: of a calibration, what it found for each budget, and how much compute is enough, as a sentence.
 
     """
     findings = find(study)
     before = [
-        _top(findings),
+        _top(findings, calibration=found is not None),
+        *([calibrated(*found, simulated=study.simulated)] if found else []),
         spending(findings),
         divided(findings),
         widths_and_depths(findings),
@@ -74,7 +80,7 @@ def render(study: Study, traces: Mapping[str, str] | None = None) -> str:
     return page(title, [*before, told, after, _foot()])
 
 
-def _top(f: Findings) -> Html:
+def _top(f: Findings, *, calibration: bool) -> Html:
     study = f.study
     seeds = len(study.seeds) or len({o.seed for o in study.outcomes})
     facts = [
@@ -85,7 +91,8 @@ def _top(f: Findings) -> Html:
         words.plural(len(study.outcomes), "attempt"),
         date(study),
     ]
-    links = [tag("a", title, href=f"#{name}") for name, title in SECTIONS]
+    sections = ([("calibration", "What to use")] if calibration else []) + list(SECTIONS)
+    links = [tag("a", title, href=f"#{name}") for name, title in sections]
     return tag(
         "header",
         tag(

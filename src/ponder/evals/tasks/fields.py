@@ -28,6 +28,7 @@ USUAL: Final[Mapping[str, tuple[str, ...]]] = {
         "answer", "final_answer", "gold", "target", "expected", "expected_answer", "correct", "correct_answer", "answerkey",
         "answer_key", "answer_index", "label", "solution", "output",
     ),
+    "aliases": ("aliases", "answer_aliases"),
     "choices": ("choices", "options"),
     "id": ("id", "unique_id", "problem_id", "question_id", "task_id", "qid"),
     "level": ("level", "difficulty"),

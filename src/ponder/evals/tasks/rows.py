@@ -67,6 +67,8 @@ class _Read:
         self.letters = letters
         self.level = row.get("level")
         self.family = row.get("family")
+        others = row.get("aliases")
+        self.aliases = [text for text in others if isinstance(text, str)] if isinstance(others, list) else []
 
 
 class _Reader:
@@ -150,4 +152,5 @@ def _item(read: _Read, kind: Kind, task: str) -> Item:
         family=str(read.family) if isinstance(read.family, str) else "",
         level=fields.level(read.level),
         grader=GRADERS.get(kind, "exact"),
+        meta={"aliases": read.aliases} if read.aliases else {},
     )

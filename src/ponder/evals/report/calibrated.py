@@ -1,0 +1,109 @@
+"""What a calibration found: what to use within each budget, and what choosing by difficulty is worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ponder.evals.report import words
+from ponder.evals.report.figures import Line, curves
+from ponder.evals.report.markup import clip
+from ponder.evals.report.page import NARROW, WIDE, figure, section, table
+from ponder.evals.report.plot import Axis, Plot
+from ponder.evals.report.scales import shares, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ponder.evals.calibration import Figure, Figures
+    from ponder.evals.report.markup import Html
+
+ORACLE = "oracle: the best of each difficulty, in hindsight"
+
+
+def calibrated(judged: Sequence[Figures], enough: str, *, simulated: bool) -> Html:
+    """The table of a calibration, and accuracy against tokens; what knows the answers is marked.
+
+    Args:
+        judged: of each budget.
+        enough: from which budget on more compute buys nothing, as a sentence.
+        simulated: whether the model is a simulation.
+
+    """
+    heads = [
+        "Budget",
+        "Use",
+        "Expect (95 % interval)",
+        "Tokens",
+        "Auto less best single, points",
+        "Majority vote",
+    ]
+    rows = [
+        [
+            words.number(float(one.budget)),
+            clip(one.use.name, 120),
+            words.estimate(one.use.right),
+            words.number(one.use.tokens),
+            words.difference(one.over_single.difference),
+            words.estimate(one.majority.right),
+        ]
+        for one in judged
+    ]
+    says = (
+        "By tokens a question. Each half of the problems was judged by what the other half taught; of the policy and the best "
+        f"single strategy the one is named that is better beyond chance, else the cheaper one. {enough}"
+    )
+    return section(
+        "calibration",
+        "What to use",
+        table("Calibration", [says], heads, rows, simulated=simulated, texts=(1,)),
+        _picture(judged, simulated=simulated),
+    )
+
+
+def _picture(judged: Sequence[Figures], *, simulated: bool) -> Html:
+    kinds: list[tuple[str, list[Figure], bool]] = [
+        ("auto", [one.auto for one in judged], False),
+        ("best single strategy", [one.single for one in judged], False),
+        ("majority vote", [one.majority for one in judged], False),
+        (ORACLE, [one.oracle for one in judged], True),
+    ]
+    lines = [
+        Line(
+            name.partition(":")[0],
+            series,
+            [f.tokens for f in found],
+            [f.right for f in found],
+            [
+                f"{name}, {clip(f.name, 120)}: {words.estimate(f.right)}, {words.number(f.tokens)} tokens"
+                for f in found
+            ],
+            dashed=oracle,
+        )
+        for series, (name, found, oracle) in enumerate(kinds)
+    ]
+    extent = spread(f.tokens for _, found, _ in kinds for f in found) or (1.0, 2.0)
+    low, high = shares(e for line in lines for y in line.ys for e in (y.interval.low, y.interval.high))
+    left = Axis("Accuracy (simulated)" if simulated else "Accuracy", low, high, lambda v: f"{100 * v:.0f} %")
+    below = Axis("Tokens per problem (log)", *extent, words.compact, log=True)
+    says = "Accuracy against tokens of the policy, the best single strategy and the vote, and of the oracle."
+    pictures = [
+        curves(lines, Plot(width, height, below, left), says=says, class_=name)
+        for name, width, height in (("wide", WIDE, 400.0), ("narrow", NARROW, 330.0))
+    ]
+    rows = [
+        [f"{name} @ {one.budget:,}", words.number(f.tokens), words.estimate(f.right), clip(f.name, 120)]
+        for name, found, _ in kinds
+        for one, f in zip(judged, found, strict=True)
+    ]
+    numbers = table(
+        "Frontier",
+        ["The numbers drawn."],
+        ["Choice", "Tokens", "Accuracy (95 % interval)", "Strategy"],
+        rows,
+        simulated=simulated,
+        texts=(3,),
+    )
+    caption = [
+        f"{says} Bands are 95 % intervals. Dashed is the {ORACLE}: it knows the answers, and is no method."
+    ]
+    return figure("Frontier", caption, pictures, numbers, simulated=simulated)
