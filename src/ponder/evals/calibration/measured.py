@@ -57,7 +57,7 @@ class Level:
     @property
     def probed(self) -> NDArray[np.bool_]:
         """Of each item, whether its probe left something to decide."""
-        return self.signs.any(axis=1)
+        return np.asarray(np.any(self.signs, axis=1), dtype=np.bool_)
 
     def after_direct(self) -> Level:
         """What it would have been with direct answers before the probe: all that follow it end where those agree.
