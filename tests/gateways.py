@@ -22,7 +22,7 @@ from ponder.gateway.app import Gateway
 from ponder.gateway.keys import Keys
 from ponder.gateway.options import Options
 from ponder.gateway.running import running
-from ponder.gateway.served import Served, Way
+from ponder.gateway.served import Served
 from ponder.mock.server import Mock
 from ponder.scorers import ByName
 
@@ -73,7 +73,7 @@ async def in_front_of(dialect="vllm", engine=None, *, tables=None, keys=None, pr
         from ponder.engines.servers.upstream import Upstream
 
         upstream = Upstream("front", (mock.url,), prices=prices)
-        served = Served("front", upstream.engine([(link, found)]), (Way(link, found.model),))
+        served = Served("front", upstream.engine([(link, found)]))
         async with listening(served, tables=tables, keys=keys) as (it, url):
             yield it, url, mock
 

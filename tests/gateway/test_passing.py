@@ -19,7 +19,7 @@ from ponder.engines.servers.found import Found
 from ponder.engines.servers.link import Link
 from ponder.engines.servers.upstream import Upstream
 from ponder.gateway.members import members, replaced
-from ponder.gateway.served import Served, Way
+from ponder.gateway.served import Served
 
 ASK = [{"role": "user", "content": "What is 6 * 7?"}]
 
@@ -49,7 +49,7 @@ def front(url, key=None, prices=None):
     link = Link(url, key, patience=5.0)
     found = Found(url, "upstream-model")
     upstream = Upstream("front", (url,), prices=prices)
-    return Served("front", upstream.engine([(link, found)]), (Way(link, "upstream-model"),))
+    return Served("front", upstream.engine([(link, found)]))
 
 
 async def post(url, text, headers=None, path="/v1/chat/completions"):
@@ -309,3 +309,126 @@ def test_a_client_that_leaves_ends_the_work_and_pays(strategy, stream, tmp_path)
     spent = keys.named("x").spent.completion
     assert 0 < spent <= 2000
     assert (ledger._reserved, ledger._live, ledger.spent.completion) == (0, 0, spent)
+
+
+# -- the layers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """The waits between tries, shortened."""
+    monkeypatch.setattr("anyio.sleep", lambda seconds: asyncio.sleep(min(seconds, 0.002)))
+
+
+def scripted(*fates):
+    """A server that fails so, one request after the other, and then answers: its answer, for `echoing`."""
+    left = list(fates)
+
+    async def answer(request):
+        fate = left.pop(0) if left else "ok"
+        if fate == "reset":
+            request.transport.abort()
+            return web.Response()
+        if fate == "begun":
+            response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+            await response.prepare(request)
+            await response.write(b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n')
+            request.transport.abort()
+            return response
+        if fate != "ok":
+            return web.json_response({"error": {"message": "no"}}, status=int(fate))
+        return web.json_response({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
+
+    return answer
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("fates", "status", "asked", "again"),
+    [
+        (["reset", "reset"], 200, 3, None),
+        (["503", "500", "502"], 200, 4, None),
+        (["reset"] * 9, 502, 4, "false"),
+        (["503"] * 9, 502, 4, "false"),
+        (["429"], 429, 1, None),  # whose waits are the client's own
+        (["400"], 400, 1, None),
+    ],
+)
+def test_what_broke_before_the_first_byte_is_tried_again_here_and_nowhere_else(
+    fates, status, asked, again, stream, hasty
+):
+    async def job():
+        async with echoing(scripted(*fates)) as (upstream, got), listening(front(upstream)) as (it, url):
+            body = json.dumps({"model": "front", "messages": ASK, "stream": stream})
+            told = await post(url, body)
+            return told, len(got), it
+
+    (code, headers, _), requests, it = run(job)
+    assert (code, requests, headers.get("x-should-retry")) == (status, asked, again)
+    assert it.callers.ledger.spent.completion == (2 if status == 200 else 0)
+
+
+def test_what_broke_after_the_first_byte_is_told_and_never_asked_again(hasty):
+    async def job():
+        async with echoing(scripted("begun")) as (upstream, got), listening(front(upstream)) as (_, url):
+            told = await post(url, json.dumps({"model": "front", "messages": ASK, "stream": True}))
+            return told, len(got)
+
+    (status, _, text), requests = run(job)
+    assert (status, requests) == (200, 1)
+    assert b'"upstream_error"' in text
+    assert b"[DONE]" not in text
+
+
+def test_silence_is_no_reason_to_ask_again(hasty):
+    async def silent(_):
+        await asyncio.sleep(60)
+
+    async def job():
+        async with echoing(silent) as (upstream, got):
+            link = Link(upstream, patience=0.1)
+            served = Served("front", Upstream("front", (upstream,)).engine([(link, Found(upstream, "m"))]))
+            async with listening(served) as (_, url):
+                return await post(url, json.dumps({"model": "front", "messages": ASK})), len(got)
+
+    (status, _, text), requests = run(job)
+    assert (status, requests) == (502, 1)
+    assert b"said nothing" in text
+
+
+def test_a_dead_server_is_left_alone_and_another_is_asked(hasty):
+    async def job():
+        async with echoing(scripted()) as (alive, got):
+            ways = [(Link(url, patience=5.0), Found(url, "m")) for url in ("http://127.0.0.1:9", alive)]
+            served = Served("front", Upstream("front", ("x", "y")).engine(ways))
+            async with listening(served) as (_, url):
+                body = json.dumps({"model": "front", "messages": ASK})
+                answers = [await post(url, body) for _ in range(20)]
+            return [status for status, _, _ in answers], len(got)
+
+    statuses, requests = run(job)
+    assert statuses == [200] * 20
+    assert requests == 20
+
+
+def test_the_limit_of_a_server_holds_for_what_is_passed_on():
+    most = now = 0
+
+    async def slow(_):
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.02)
+        now -= 1
+        return web.json_response({"choices": []})
+
+    async def job():
+        async with echoing(slow) as (upstream, _):
+            ways = [(Link(upstream, patience=5.0), Found(upstream, "m"))]
+            served = Served("front", Upstream("front", (upstream,), at_once=3).engine(ways))
+            async with listening(served) as (_, url):
+                body = json.dumps({"model": "front", "messages": ASK})
+                return await asyncio.gather(*(post(url, body) for _ in range(12)))
+
+    assert {status for status, _, _ in run(job)} == {200}
+    assert most == 3

@@ -104,7 +104,9 @@ class BadScore(EngineError):
 
 
 class TransientError(EngineError):
-    """Worth another try. `retry_after` is in seconds, if the other side named a time."""
+    """Worth another try. `retry_after` is in seconds, if the other side named a time; `tries` were made by now."""
+
+    tries: int = 1
 
     def __init__(self, message: str, retry_after: float | None = None, *, spent: int = 0) -> None:
         super().__init__(message)

@@ -24,8 +24,8 @@ T = TypeVar("T")
 class Adaptive(Layer):
     """Limits the calls in flight: one more for every round that went well, half as many when the server complains.
 
-    This is AIMD, as TCP does it: calls that come back while the limit is in use add 1/limit each, so one for each
-    round of them; a TransientError halves the limit, at most once in `calm` seconds, for one overload fails many
+    This is AIMD with a slow start, as TCP does it: calls that come back while the limit is in use add 1/limit each, so one
+    for each round of them, and before the first complaint 1 each, so that each round has twice as many; a TransientError halves the limit, at most once in `calm` seconds, for one overload fails many
     calls at once. Who came first goes first; who is cancelled while waiting is forgotten.
 
     Args:
@@ -65,7 +65,7 @@ class Adaptive(Layer):
             raise
         else:
             if self.in_flight + 1 >= self.limit or self._waiting:
-                self.limit = min(self._most, self.limit + 1 / self.limit)
+                self.limit = min(self._most, self.limit + (1 if self._cut is None else 1 / self.limit))
             return outcome
         finally:
             self.in_flight -= 1

@@ -52,6 +52,8 @@ class Layer:
             offers["embed"] = partial(self.aside, "embed", engine.embed)
         if isinstance(engine, ExtendsMany):
             offers["extend_many"] = partial(self.aside, "extend_many", engine.extend_many)
+        if pass_on := getattr(engine, "pass_on", None):  # see `engines.servers`
+            offers["pass_on"] = partial(self.aside, "pass_on", pass_on)
         for name in ("aclose", "close"):
             if hasattr(engine, name):
                 offers[name] = getattr(engine, name)

@@ -167,6 +167,7 @@ class Retrying(Layer):
             except TransientError as error:
                 tried += 1
                 if not again(error) or tried >= self._attempts or not self._retries.take():
+                    error.tries = tried
                     raise
                 most = min(self._cap, self._base * 2 ** (tried - 1))
                 wait = (error.retry_after or 0.0) + self._rng.uniform(0, most)

@@ -31,6 +31,7 @@ from ponder.gateway.once import Once
 from ponder.gateway.passing import Passing
 from ponder.gateway.refusals import Refusal, refusal
 from ponder.gateway.replying import Reply
+from ponder.gateway.served import PassesOn, Served
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from ponder.gateway.choosing import Chosen
     from ponder.gateway.keys import Keys
     from ponder.gateway.options import Options
-    from ponder.gateway.served import Served
 
 LOG: Final = logging.getLogger("ponder.gateway")
 
@@ -179,8 +179,8 @@ class Gateway:
         async with self.callers.admitted(caller) as ledger:
             reply._headers.update(caller.headers())
             try:
-                if chosen.strategy is None and served.ways:
-                    passing = Passing(asked, served, chosen.budget, ledger, exchange.id)
+                if chosen.strategy is None and isinstance(served.engine, PassesOn):
+                    passing = Passing(asked, served.engine, served.name, chosen.budget, ledger)
                     passing.check()
                     await passing.answer(reply)
                 else:

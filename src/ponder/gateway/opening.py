@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ponder import config
-from ponder.gateway.served import Served, Way
+from ponder.gateway.served import Served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,8 +56,6 @@ def _opened(
     if simulated := config.simulated(name):
         return Served(simulated.capabilities.name, simulated)
     if upstream := config.remote(name or settings.model, settings):
-        ways = config.ways(upstream, settings, tell)
-        engine = upstream.engine(ways)
-        return Served(upstream.name, engine, tuple(Way(link, found.model) for link, found in ways))
+        return Served(upstream.name, config.open_remote(upstream, settings, tell))
     engine = embedded(name)
     return Served(engine.capabilities.name, engine)

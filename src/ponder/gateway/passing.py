@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ponder.engines.servers.link import Link, Passed
     from ponder.gateway.asked import Asked
     from ponder.gateway.replying import Reply
-    from ponder.gateway.served import Served
+    from ponder.gateway.served import PassesOn
     from ponder.runtime.ledger import Lease
 
 REFUSED: Final = re.compile(
@@ -67,16 +68,16 @@ class Passing:
     """One request on its way.
 
     Args:
-        request: its id.
+        model: as our clients call it.
         budget: of the request, inside `ledger`, which is what its caller may spend.
 
     """
 
     asked: Asked
-    served: Served
+    engine: PassesOn
+    model: str
     budget: Budget
     ledger: Ledger
-    request: str = ""
     tokens: int = 0
     usage: Usage | None = None
     _hide_usage: bool = False
@@ -107,13 +108,12 @@ class Passing:
 
         """
         scope = Ledger(self.budget, self.ledger)
-        way = self.served.least
         most = self._most()
-        prices = self.served.engine.capabilities.prices
+        prices = self.engine.capabilities.prices  # type: ignore[attr-defined]  # it is an engine, too
         if scope.counts_money and prices is None:
             raise Refusal(
                 "unsupported_parameter",
-                f"{self.served.name} has no prices. Limit tokens instead.",
+                f"{self.model} has no prices. Limit tokens instead.",
                 "ponder.budget",
             )
         prompt = len(self.asked.raw.encode("utf-8", "replace")) if scope.counts_prompts else 0
@@ -122,11 +122,13 @@ class Passing:
         )
         started = anyio.current_time()
         try:
-            with anyio.move_on_after(self.budget.seconds) as deadline, way.taken() as link:
-                body = self._body(way.model, lease, limited=scope.limited)
-                path = "/v1/chat/completions" if self.asked.form == "chat" else "/v1/completions"
-                async with link.passed(path, body, lambda: self.tokens) as passed:
-                    await self._pass(passed, reply, link)
+            with anyio.move_on_after(self.budget.seconds) as deadline:
+                await self.engine.pass_on(
+                    "/v1/chat/completions" if self.asked.form == "chat" else "/v1/completions",
+                    lambda model: self._body(model, lease, limited=scope.limited),
+                    partial(self._pass, reply),
+                    lambda: self.tokens,
+                )
             if deadline.cancelled_caught:
                 await self._late(reply)
         except EngineError as error:
@@ -179,7 +181,7 @@ class Passing:
 
     # -- and back -------------------------------------------------------------------------------------------------
 
-    async def _pass(self, passed: Passed, reply: Reply, link: Link) -> None:
+    async def _pass(self, reply: Reply, passed: Passed, link: Link) -> None:
         if passed.status != 200:
             await self._refused(passed, reply, link)
             return

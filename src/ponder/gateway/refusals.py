@@ -6,6 +6,7 @@ and no traceback is ever in one.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ponder.core import errors as e
@@ -140,4 +141,9 @@ def refusal(error: Exception, *, spent: int = 0) -> Refusal:
     )
     found = Refusal(code, message)
     found.spent = spent
+    for one in (inner, *getattr(inner, "errors", ())):
+        if getattr(one, "tries", 1) > 1:  # tries are made here, and nobody else is to multiply them
+            found.headers["x-should-retry"] = "false"
+        elif after := getattr(one, "retry_after", None):
+            found.headers["retry-after"] = str(math.ceil(after))
     return found

@@ -1,52 +1,35 @@
-"""The models behind the gateway: engines, and the ways to servers whose answers can be passed on as they are."""
+"""The models behind the gateway."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Awaitable, Callable
 
     from ponder.core.protocols import Engine
-    from ponder.engines.servers.link import Link
-
-from contextlib import contextmanager
+    from ponder.engines.servers.link import Link, Passed
 
 
-@dataclass
-class Way:
-    """One server of a model, the model as that server calls it, and the requests in flight there."""
+@runtime_checkable
+class PassesOn(Protocol):
+    """An engine on a server, whose answers can be passed on as they are: see `engines.servers.engine.Server`."""
 
-    link: Link
-    model: str
-    in_flight: int = 0
-
-    @contextmanager
-    def taken(self) -> Iterator[Link]:
-        """One request more, while it lasts."""
-        self.in_flight += 1
-        try:
-            yield self.link
-        finally:
-            self.in_flight -= 1
+    async def pass_on(
+        self,
+        path: str,
+        body: Callable[[str], bytes],
+        take: Callable[[Passed, Link], Awaitable[None]],
+        spent: Callable[[], int],
+    ) -> None: ...
 
 
 @dataclass
 class Served:
-    """One model. `ways` is empty for a model that no server runs."""
+    """One model."""
 
     name: str
     engine: Engine
-    ways: tuple[Way, ...] = ()
     created: int = field(default_factory=lambda: int(time.time()))
-
-    def free_way(self) -> AbstractContextManager[Link]:
-        """The server with the fewest of our requests in flight."""
-        return self.least.taken()
-
-    @property
-    def least(self) -> Way:
-        return min(self.ways, key=lambda way: way.in_flight)

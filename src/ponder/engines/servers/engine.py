@@ -9,24 +9,24 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ponder.core.errors import Refused, Unsupported
+from ponder.core.errors import EngineError, Refused, TransientError, Unsupported
 from ponder.core.protocols import Capabilities
 from ponder.engines._parts import joined as as_one
 from ponder.engines._parts import seeded
 from ponder.engines.servers.asking import PATHS, chat, joined, parameters, plain, size, thinking, turn
-from ponder.engines.servers.failures import Unwelcome, broken, told
+from ponder.engines.servers.failures import Silent, Unwelcome, broken, told
 from ponder.engines.servers.reading import Garbled, read
 from ponder.engines.servers.writing import Writing, of_each
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Awaitable, Callable, Hashable
 
     from ponder.core.calls import Prices, Sampling, Usage
     from ponder.core.prefix import Prefix, Prompt, Segment
     from ponder.core.protocols import Delta, Watch
     from ponder.engines.servers.asking import Piece
     from ponder.engines.servers.found import Found
-    from ponder.engines.servers.link import Link
+    from ponder.engines.servers.link import Link, Passed
 
 V = TypeVar("V")
 
@@ -138,6 +138,34 @@ class Server:
     async def rendered(self, prompt: Prompt) -> tuple[Piece, ...]:
         """A conversation as the server makes a prompt of it: ids, or text where it gives text."""
         return await self._prompt(prompt, ids="token_ids" in self.found.can)
+
+    async def pass_on(
+        self,
+        path: str,
+        body: Callable[[str], bytes],
+        take: Callable[[Passed, Link], Awaitable[None]],
+        spent: Callable[[], int],
+    ) -> None:
+        """Send the body for this server's name of the model as it is, and have the answer taken as it comes.
+
+        Whatever breaks once the server has begun to answer is no TransientError: nobody may ask again. The same holds of
+        its silence, for an answer that is not streamed takes as long as it takes.
+
+        Raises:
+            EngineError: see `failures`, and what `take` raises.
+
+        """
+        begun = False
+        try:
+            async with self.link.passed(path, body(self.found.model), spent) as passed:
+                begun = passed.status == 200
+                await take(passed, self.link)
+        except TransientError as error:
+            if not begun and not isinstance(error, Silent):
+                raise
+            broke = EngineError(str(error))
+            broke.spent = error.spent
+            raise broke from None
 
     # -- one request ----------------------------------------------------------------------------------------
 

@@ -40,6 +40,10 @@ class Unwelcome(EngineError):
     """A server complains of what it was told about thinking."""
 
 
+class Silent(TransientError):
+    """A server was asked, and said nothing for too long: perhaps it works on it."""
+
+
 def refused(status: int, headers: Mapping[str, str], body: str, where: str) -> EngineError:
     """What an answer that is not 200 means."""
     said = _said(body)
@@ -75,10 +79,10 @@ def told(said: str, where: str, spent: int) -> EngineError:
     return failure
 
 
-def broken(what: str, where: str, spent: int) -> TransientError:
+def broken(what: str, where: str, spent: int, kind: type[TransientError] = TransientError) -> TransientError:
     """The connection, or what came over it, is of no use any more."""
     after = f" after {spent} tokens" if spent else ""
-    return TransientError(f"{where} {what}{after}. Try again, or look whether it runs.", spent=spent)
+    return kind(f"{where} {what}{after}. Try again, or look whether it runs.", spent=spent)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

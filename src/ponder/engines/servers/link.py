@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ponder.core.errors import EngineClosed, EngineError, Unsupported, UsageError
-from ponder.engines.servers.failures import broken, refused
+from ponder.engines.servers.failures import Silent, broken, refused
 from ponder.engines.servers.sse import Parser, TooLong
 
 if TYPE_CHECKING:
@@ -155,13 +155,7 @@ class Link:
 
         """
         with self._translated(spent):
-            session = await self._session()
-            response = await session.post(
-                self.url + path,
-                data=body,
-                headers={"content-type": "application/json"},
-                allow_redirects=False,
-            )
+            response = await self._send(await self._session(), "POST", path, body)
             whole = False
             try:
                 yield Passed(response.status, response.headers, response.content.iter_any())
@@ -211,18 +205,23 @@ class Link:
                 raise broken("sent an answer that is no JSON", self.where, 0) from None
 
     async def _send(
-        self, session: aiohttp.ClientSession, method: str, path: str, body: Mapping[str, Any] | None
+        self, session: aiohttp.ClientSession, method: str, path: str, body: Mapping[str, Any] | bytes | None
     ) -> aiohttp.ClientResponse:
-        """Send a request, and once more where the connection was closed before: llama-server closes one after each
-        stream and does not say so. From then on no connection is used twice.
+        """Send a request, and once more where its connection had been used before and was closed since: llama-server
+        closes one after each stream and does not say so. From then on no connection is used twice.
         """
         import aiohttp
 
-        asked = {"json": None if body is None else dict(body), "allow_redirects": False}
+        used: list[bool] = []
+        asked: dict[str, Any] = {"allow_redirects": False, "trace_request_ctx": used}
+        if isinstance(body, bytes):
+            asked |= {"data": body, "headers": {"content-type": "application/json"}}
+        elif body is not None:
+            asked["json"] = dict(body)
         try:
             return await session.request(method, self.url + path, **asked)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if not self._reuse or isinstance(error, aiohttp.ClientConnectorError):
+            if not (self._reuse and used) or isinstance(error, aiohttp.ClientConnectorError):
                 raise
             self._reuse = False
             self._sessions.clear()
@@ -259,8 +258,10 @@ class Link:
             raise broken(
                 f"cannot be reached ({error.os_error.strerror or error.os_error})", self.where, 0
             ) from None
+        except aiohttp.ConnectionTimeoutError:
+            raise broken(f"cannot be reached (it said nothing for {CONNECTING:g} s)", self.where, 0) from None
         except TimeoutError:
-            raise broken(f"said nothing for {self._patience:g} s", self.where, spent()) from None
+            raise broken(f"said nothing for {self._patience:g} s", self.where, spent(), Silent) from None
         except (aiohttp.ClientError, ConnectionError, OSError) as error:
             said = "broke the connection" if not str(error) else f"broke the connection ({str(error)[:100]})"
             raise broken(said, self.where, spent()) from None
@@ -294,14 +295,23 @@ class Link:
         headers = {"accept-encoding": "identity"}  # streams are small, and nothing can swell
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_reuseconn.append(_used_before)
         return aiohttp.ClientSession(
             connector=connector,
+            trace_configs=[tracing],
             timeout=timeout,
             headers=headers,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=2**18,
         )
+
+
+async def _used_before(session: Any, context: Any, _: Any) -> None:
+    """Told by aiohttp, where a request is sent over a connection that was used before."""
+    del session
+    context.trace_request_ctx.append(True)
 
 
 def shown(url: str) -> str:
