@@ -285,6 +285,30 @@ def test_lengths(root):
         assert value(accuracy) == share(mean(items.values()))
 
 
+def test_switches_and_loops():
+    rng = random.Random(3)
+    outcomes = [
+        replace(o, switches=None if o.error else rng.choice((0, 0, 1, 3, 40)), looped=rng.random() < 0.05)
+        for o in GIVEN.outcomes
+    ]
+    drawn = read(render(replace(GIVEN, outcomes=outcomes)))
+    cells = rows(drawn, "Figure 9")
+    for arm, name, n, middle, half, _, most, looped in cells:
+        found = [
+            o
+            for o in outcomes
+            if f"{o.arm}" in arm and o.switches is not None and o.correct is (name == "right")
+        ]
+        assert (n, middle, half) == (
+            f"{len(found):,}",
+            shown(mean(o.switches for o in found)),
+            shown(median(o.switches for o in found)),
+        )
+        assert (most, looped) == (f"{max(o.switches for o in found)}", f"{sum(o.looped for o in found)}")
+    assert len(cells) == 2 * sum(not arm.oracle for arm in {o.arm for o in outcomes})
+    assert "Figure 9 is left out" in render(GIVEN)
+
+
 def test_the_cost_table(root):
     drawn = {r[0]: r[1:] for r in rows(root, "Table 3")}
     assert set(drawn) == set(by_arm())

@@ -5,7 +5,8 @@ import trio
 from support import QUESTION, attempt, virtual
 
 from ponder.engines.scripted import Scripted
-from ponder.evals.study import item_body
+from ponder.evals.report import render
+from ponder.evals.study import item_body, study
 from ponder.evals.underthinking import responses, score
 from ponder.evals.values import Item
 from ponder.store import RunFile, RunWriter
@@ -53,3 +54,21 @@ def test_thoughts_of_right_and_wrong_responses(run):
     )
     value, _ = score([wrong, forced])
     assert value == pytest.approx((1 - wrong.first / wrong.tokens) / 2)
+
+
+def test_the_report_has_switches_and_loops(tmp_path):
+    loop = "So it is 41, or it is 42, or 43. " * 30
+    writer = RunWriter.create(tmp_path, command=[], versions={}, meta={"evaluation": {"seeds": [0]}})
+    item = Item(QUESTION, "42", "sums")
+    writer.item(QUESTION.id, item_body(item))
+    for how, text in (("chain-of-thought", WRONG), ("budget-forcing:waits=0", loop)):
+        recording = writer.attempt()
+        _, events = virtual(attempt, how, Scripted({text: 1.0}))
+        for event in events:
+            recording(event)
+        writer.grade(recording.id, "", False)
+    writer.close()
+    with RunFile.open(writer.path) as file:
+        found = study(file)
+    assert [(o.switches, o.looped) for o in found.outcomes] == [(2, False), (0, True)]
+    assert "Figure 9" in render(found)

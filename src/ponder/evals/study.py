@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ponder.core import events as e
 from ponder.core.calls import Usage
 from ponder.core.problem import Message, Problem
+from ponder.evals.chosen import chosen, loops, switches
 from ponder.evals.values import Arm, Item, Outcome, Study
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _outcome(
     failed = row.stop == "failed"
     chains = [_chain(place, extended) for place in extended]
     candidates = [_chain(place, extended).completion for place in _places(events)]
+    text, _, written = chosen(events)
     return Outcome(
         arm=_arm(row),
         item=row.problem,
@@ -131,6 +133,8 @@ def _outcome(
         thinking=_chain(extended[end.path].parent, extended).completion
         if end and end.path in extended
         else None,
+        switches=switches(text, written) if text else None,
+        looped=loops(events),
         votes=end.votes if end else (),
         attempt=str(row.id),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ponder.core import events as e
+from ponder.evals.chosen import chosen, switches
 from ponder.evals.stats.clusters import percentiles, resamples
 from ponder.evals.study import item_of
 from ponder.thinking.answers import extract
@@ -64,13 +64,12 @@ async def responses(run: RunFile, grader: Grader) -> list[Response]:
         right = graded.get(row.id, {}).get("")
         if right is None or row.problem not in items:
             continue
-        text, counts, written = _path(run.events(row.id))
+        text, counts, written = chosen(run.events(row.id))
         if not text:
             continue
         item = items[row.problem]
         parts = thoughts(text)
         ends = np.cumsum([len(part) for part in parts]).tolist()
-        starts = [0, *ends[:-1]]
         read = [extract(part, item.problem.kind, choices=item.problem.choices) for part in parts]
         known = await grader.grades(item, read)
         first = next((end for end, ok in zip(ends, known, strict=True) if ok), None)
@@ -81,7 +80,7 @@ async def responses(run: RunFile, grader: Grader) -> list[Response]:
                 row.problem,
                 right,
                 sum(counts),
-                sum(start not in written for start in starts[1:]),
+                switches(text, written),
                 None if first is None else sum(counts[:first]),
             )
         )
@@ -100,24 +99,3 @@ def score(wrong: Sequence[Response]) -> tuple[float, Interval]:
     return underthinking([pair for rs in by_item.values() for pair in rs]), percentiles(
         drawn, len(sums), 0.95
     )
-
-
-def _path(events: Sequence[e.Event]) -> tuple[str, list[float], set[int]]:
-    """The text of the chosen path, the tokens of each of its characters, and which a strategy wrote.
-
-    The trace says how many tokens a segment has, not where each ends: they are taken to be equally long.
-    """
-    extended = {event.place: event for event in events if isinstance(event, e.Extended)}
-    place = next((event.path for event in reversed(events) if isinstance(event, e.Finished)), "")
-    line = []
-    while (event := extended.get(place)) is not None and event not in line:
-        line.append(event)
-        place = event.parent
-    text, counts, written = "", list[float](), set[int]()
-    for event in reversed(line):
-        if event.written:
-            written.update(range(len(text), len(text) + len(event.written)))
-        counts += [0.0] * len(event.written)
-        counts += [event.usage.completion / len(event.text)] * len(event.text) if event.text else []
-        text += event.written + event.text
-    return text, counts, written

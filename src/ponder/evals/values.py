@@ -71,6 +71,8 @@ class Outcome:
         depth: tokens of the longest chain of calls that had to wait for each other: sequential depth.
         length: mean completion tokens of a candidate.
         thinking: tokens sampled on the chosen path before its last call, which is the answer where a method thinks first.
+        switches: of thought, that the model made itself on the chosen path; None where there is none.
+        looped: that path ran into a loop.
         votes: weight by answer.
         attempt: the id under which its trace is stored.
 
@@ -89,6 +91,8 @@ class Outcome:
     depth: int = 0
     length: float = 0.0
     thinking: int | None = None
+    switches: int | None = None
+    looped: bool = False
     votes: tuple[tuple[str, float], ...] = ()
     attempt: str = ""
 

@@ -22,6 +22,7 @@ from ponder.evals.report.measures import find
 from ponder.evals.report.page import SIMULATION, page
 from ponder.evals.report.problems import Room, problems
 from ponder.evals.report.provenance import date, provenance
+from ponder.evals.report.thoughts import switches_and_loops
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ SECTIONS = (
     ("difficulty", "Difficulty"),
     ("depth", "Depth"),
     ("lengths", "Lengths"),
+    ("thoughts", "Thoughts"),
     ("costs", "Costs"),
     ("problems", "Problems"),
     ("provenance", "Method"),
@@ -69,6 +71,7 @@ def render(
         divided(findings),
         widths_and_depths(findings),
         answer_lengths(findings),
+        switches_and_loops(findings),
         costs(findings),
     ]
     after = provenance(findings)

@@ -153,10 +153,11 @@ def mirrored(
     middles: tuple[float | None, float | None],
     says: str,
     class_: str = "",
+    counts: bool = False,
 ) -> Html:
     """Two histograms back to back, their bins dividing the lower axis evenly: `above` upwards, `below` downwards.
 
-    `middles` are the two medians, drawn as lines.
+    `middles` are the two medians, drawn as lines. `counts`: each bin is one whole number.
     """
     x, y, drawn = plot.x, plot.y, plot.frame()
     size = (plot.below.high - plot.below.low) / max(len(above), 1)
@@ -168,7 +169,8 @@ def mirrored(
                 ends = f"{plot.below.label(plot.below.low + i * size)} to " + plot.below.label(
                     plot.below.low + (i + 1) * size
                 )
-                said = tag("title", f"{names[series]}, {ends} tokens: {percent(height)}")
+                what = f"{i}" if counts else f"{ends} tokens"
+                said = tag("title", f"{names[series]}, {what}: {percent(height)}")
                 drawn.append(tag("path", said, class_=f"fill {colour(series)}", d=path))
     drawn.append(tag("path", class_="axis", d=f"M{x.start:.1f} {y(0):.1f}H{x.end:.1f}"))
     for series, middle, edge in ((0, middles[0], plot.left.high), (1, middles[1], plot.left.low)):
