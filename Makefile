@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check evidence bench peers native fidelity faults prove sandbox-attacks docs clean
+.PHONY: help run test check evidence bench peers clients native fidelity faults prove sandbox-attacks docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,12 @@ bench: .venv/.dev ## what the runtime adds to a call; the engine beside its peer
 fidelity: .venv/.dev ## how far the engine's distributions are from float32, after `make peers`
 	@$(BIN)/python benchmarks/fidelity.py
 
+CLIENTS := openai-2 langchain litellm llm inspect openai-node
+
 peers: .peers/llama-cpp-python/.done .peers/openvino-genai/.done .peers/transformers/.done .peers/treequest/.done .peers/its-hub/.done .peers/optillm/.done native ## install what the engine is compared with; builds for minutes
+
+clients: .venv/.dev $(CLIENTS:%=.peers/clients/%/.done) ## install the clients of other projects, and run each through its cases against the gateway (R19)
+	@$(BIN)/python tests/prove.py --tier N R19
 
 native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor, for minutes; PONDER_LIBRARY names it
 
@@ -70,6 +75,16 @@ native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor
 .peers/optillm/.done: PEER = aiohttp cerebras_cloud_sdk flask math-verify networkx numpy openai pyyaml sympy 'z3-solver<=4.15.4.0'
 .peers/optillm/.done: ALONE = optillm==0.4.0
 .peers/its-hub/.done: PEER = 'its_hub[iaas]==1.2.0'
+.peers/clients/openai-2/.done: PEER = 'openai<3'
+.peers/clients/langchain/.done: PEER = langchain-openai
+.peers/clients/litellm/.done: PEER = litellm
+.peers/clients/llm/.done: PEER = llm
+.peers/clients/inspect/.done: PEER = inspect-ai openai
+.peers/clients/openai-node/.done:
+	@echo "Installing openai from npm into $(@D)"
+	@mkdir -p $(@D)
+	@npm install --silent --no-fund --no-audit --prefix $(@D) openai@7
+	@touch $@
 .peers/%/.done:
 	@echo "Installing $(PEER) into $(@D)"
 	@$(PYTHON) -m venv $(@D)

@@ -32,6 +32,7 @@ for measuring in (
     "gateway",
     "grading",
     "kills",
+    "matrix",
     "money",
     "sandbox",
     "secrets",
