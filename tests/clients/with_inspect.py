@@ -91,6 +91,8 @@ async def run(asked, case):
         return {"na": f"it has no words for {do}"}
     if any(m["role"] == "developer" for m in body["messages"]):
         return {"na": "it says system for developer"}
+    if "https:" in json.dumps(body["messages"]):
+        return {"na": "it refuses a picture that is elsewhere itself"}
     it = get_model(
         f"openai-api/ponder/{body['model']}",
         base_url=asked["url"],

@@ -33,6 +33,7 @@ told = [entry(case) for case in asked["cases"] if "messages" in case["body"]]
 
 import llm  # noqa: E402 - it reads its folder as it is imported
 import openai  # noqa: E402
+from pydantic import ValidationError  # noqa: E402
 
 OPTIONS = {"max_tokens", "temperature", "top_p", "seed", "stop"}
 KNOWN = {"model", "messages", "tools", "response_format", "logprobs", "top_logprobs", *OPTIONS}
@@ -110,6 +111,8 @@ for one in asked["cases"]:
         found = run(one)
     except openai.APIStatusError as error:
         found = {"status": error.status_code, "code": error.code}
+    except ValidationError:
+        found = {"na": "it refuses the value itself"}
     except Exception as error:  # noqa: BLE001 - it wraps what went wrong
         cause = error.__cause__ or error.__context__
         found = {
