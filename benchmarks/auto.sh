@@ -13,16 +13,16 @@ once=(-s chain-of-thought -s zero-shot-cot -s chain-of-draft -s budget-forcing:w
 by=scorer=arithmetic,aggregation=min
 
 sums() { # with searches; their scorer is nearly a calculator
-  "$PONDER" calibrate chain_sum "${common[@]}" -b 250 -b 500 -b 1k --wide 16 --scorer arithmetic -o sums \
+  "$PONDER" calibrate chain_sum "${common[@]}" -b 250 -b 500 -b 1k --wide 16 --scorer arithmetic -o sums --report "$TO/auto.html" \
     -s self-consistency:n=16 -s self-consistency:n=16,temperature=0.3 -s adaptive-consistency:n=16 "${once[@]}" -s "best-of-n:n=16,$by" -s "best-of-n:n=16,style=steps,$by" \
     -s "beam-search:n=16,$by" -s "dvts:n=16,$by" -s "lookahead:n=8,$by" -s "mcts:iterations=10,$by"
 }
 basic() {
-  "$PONDER" calibrate basic_arithmetic "${common[@]}" -b 250 -b 500 -b 1k --wide 16 -o basic \
+  "$PONDER" calibrate basic_arithmetic "${common[@]}" -b 250 -b 500 -b 1k --wide 16 -o basic --report "$TO/auto_basic.html" \
     -s self-consistency:n=16 -s adaptive-consistency:n=16 "${once[@]}" -s best-of-n:n=8,scorer=self-certainty
 }
 words() { # the longest texts, so fewer of them
-  "$PONDER" calibrate gsm_symbolic "${common[@]}" -b 250 -b 500 -b 1k -b 2k --wide 16 -o words \
+  "$PONDER" calibrate gsm_symbolic "${common[@]}" -b 250 -b 500 -b 1k -b 2k --wide 16 -o words --report "$TO/auto_words.html" \
     -s self-consistency:n=16 -s adaptive-consistency:n=16 "${once[@]}" -s best-of-n:n=8,scorer=self-certainty
 }
 facts() { # simple questions, where reasoning may not be needed

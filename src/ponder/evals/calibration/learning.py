@@ -96,7 +96,7 @@ def learn(levels: Sequence[Level], bins: Bins, signs: Sequence[str] = Signs._fie
     """Weights from all budgets together, then for each budget and bin the best strategy that follows the probe.
 
     `signs` are those that difficulty is estimated from: agreement alone means the same of every model.
-    Where a strategy by itself does as well within a budget, for fewer tokens or beyond chance, it takes their place.
+    Where that does not earn the probe within a budget, the best strategy by itself takes their place.
     """
     if direct := direct_pays(levels[-1]):
         levels = [level.after_direct() for level in levels]
@@ -139,15 +139,17 @@ def _doubts(level: Level, weights: Mapping[str, float]) -> list[Rule]:
 
 
 def _alone(level: Level, probing: Learnt) -> list[Rule]:
-    """The rule that asks no probe, if that is better."""
+    """The rule that asks no probe, unless the probe earns it: better by more than the standard error, or as good and
+    cheaper. For rules are chosen from many, and what is the best of many looks better than it is.
+    """
     every = np.ones(len(level.items), dtype=np.bool_)
     rows, chosen = np.arange(len(level.items)), probing.choose(level)
     arm = best(level, every, arms=range(level.follow, len(level.arms)))
-    gain = level.right[:, arm] - level.right[rows, chosen]
-    cheaper = level.tokens[:, arm].mean() < level.tokens[rows, chosen].mean()
-    if gain.mean() >= -SLACK and (cheaper or beyond_chance(gain)):
-        return [replace(_rule(level, 0.0, arm, every), alone=True)]
-    return []
+    gain = level.right[rows, chosen] - level.right[:, arm]
+    cheaper = level.tokens[rows, chosen].mean() < level.tokens[:, arm].mean()
+    if beyond_chance(gain) or (gain.mean() >= 0 and cheaper):
+        return []
+    return [replace(_rule(level, 0.0, arm, every), alone=True)]
 
 
 def beyond_chance(gain: Array) -> bool:
