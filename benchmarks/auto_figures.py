@@ -11,8 +11,6 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ponder import config
 from ponder.cli.evaluating import opened
 from ponder.evals.calibration import Bins, figures, learn, levels
@@ -21,6 +19,8 @@ from ponder.strategies import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
     from ponder.evals.calibration import Figures, Level
     from ponder.evals.stats import Estimate
