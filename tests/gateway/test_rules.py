@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -224,6 +225,37 @@ def test_progress_is_told_as_asked(how):
     ]
     assert (": ponder 4 calls" in text) == (how == "comments")
     assert bool(thought) == (how == "reasoning")
+
+
+def test_the_deadline_counts_from_the_door_and_holds_whatever_is_in_the_way():
+    """R24, where an answer waits for its turn, or the votes are slow to compare."""
+
+    class Stuck:
+        async def keys(self, answers, kind="auto"):
+            await anyio.sleep_forever()
+
+    async def job():
+        it = gateway([Served("solver", solver(latency=2.0))], {"gateway": {"requests": 1, "queue": 5}})
+        slow = gateway([Served("solver", solver(latency=0.5))])
+        slow.world.equality = Stuck()
+        ended = []
+
+        async def one(it, model, **ponder):
+            told = await asked(it, {"model": model, "messages": ASK, "max_tokens": 8, "ponder": ponder})
+            ended.append((model, told[0], anyio.current_time() - began))
+
+        async with anyio.create_task_group() as group:
+            began = anyio.current_time()
+            group.start_soon(one, it, "solver")
+            await anyio.sleep(0.01)
+            for model in ("solver", "solver@vote4"):
+                group.start_soon(partial(one, it, model, deadline_s=1.0))
+            group.start_soon(partial(one, slow, "solver@vote4", deadline_s=1.0))
+        return ended
+
+    ended = virtual(job)
+    assert sorted(status for _, status, _ in ended) == [200, 504, 504, 504]
+    assert all(took <= 1.11 for _, status, took in ended if status == 504)
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(2.0, 504), (20.0, 200)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -14,6 +14,7 @@ from ponder.gateway.as_is import AsIs, as_is
 from ponder.gateway.refusals import Refusal, refusal
 from ponder.gateway.rendering import candidates, receipt, said, split, top, usage_of
 from ponder.gateway.replying import DONE, SSE, Outbox
+from ponder.runtime.attempt import GRACE
 from ponder.runtime.preflight import check_memory, check_roles, preflight
 from ponder.runtime.solve import solve
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ponder.core import events as e
-    from ponder.core.calls import Usage
+    from ponder.core.calls import Budget, Usage
     from ponder.core.policy import Policy
     from ponder.core.prefix import Prefix
     from ponder.core.protocols import Engine, KeysOf, Result, Scorer, Strategy
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from ponder.gateway.served import Served
     from ponder.runtime.ledger import Ledger
     from ponder.runtime.run import Run
+
+
+DECIDING: Final = 0.1
+"""The part of a deadline in which nothing more is written, and the strategy decides with what it has."""
 
 
 @dataclass
@@ -53,6 +58,7 @@ class Answering:
     Args:
         request: its id.
         ledger: what its caller may spend.
+        arrived: when it came, on the loop's clock; its deadline counts from then.
 
     """
 
@@ -62,6 +68,7 @@ class Answering:
     served: Served
     world: World
     ledger: Ledger
+    arrived: float
     created: int = field(default_factory=lambda: int(time.time()))
     counts: dict[str, int] = field(default_factory=lambda: {"finished": 0, "failed": 0, "cancelled": 0})
     run: Run | None = None
@@ -150,6 +157,7 @@ class Answering:
         problem, seed = self.asked.problem, self.asked.seed
         if problem is None:
             raise Refusal("invalid_value", "There is nothing to answer.", "messages")
+        budget, grace = self._in_time()
         result = await solve(
             problem,
             strategy,
@@ -157,7 +165,8 @@ class Answering:
             equality=self.world.equality,
             scorers=self.world.scorers,
             policies=self.world.policies,
-            budget=self.chosen.budget,
+            budget=budget,
+            grace=grace,
             seed=secrets.randbits(31) if seed is None else seed,
             watchers=[self._saw],
             live=[self._wrote] if self._outbox is not None and self.asked.n == 1 else [],
@@ -172,6 +181,15 @@ class Answering:
         if isinstance(strategy, AsIs):
             return result, [c.path for c in result.choice.candidates]
         return result, [path for path, _ in top(result, self.asked.n)]
+
+    def _in_time(self) -> tuple[Budget, float]:
+        """The budget with what is left of its seconds, the last part of which is the strategy's to decide in."""
+        budget = self.chosen.budget
+        if budget.seconds is None:
+            return budget, GRACE
+        left = max(0.0, self.arrived + budget.seconds - anyio.current_time())
+        grace = min(GRACE, DECIDING * left)
+        return replace(budget, seconds=left - grace), grace
 
     def _nothing(self, result: Result) -> PonderError:
         after = f"after {result.usage.completion:,} completion tokens in {result.usage.calls} calls"

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from ponder.gateway.keys import Keys
     from ponder.gateway.options import Options
 
+LATE: Final = 0.05
+"""Seconds after its deadline in which an answer may still be written down and sent."""
+
 LOG: Final = logging.getLogger("ponder.gateway")
 
 
@@ -57,6 +60,7 @@ class Exchange(NamedTuple):
     caller: Caller | None
     receive: Receive
     reply: Reply
+    arrived: float
 
 
 class Gateway:
@@ -122,7 +126,7 @@ class Gateway:
                     )
                 reply._headers.update(caller.headers())
             with self._counted():
-                await answer(Exchange(request, headers, parameters, caller, receive, reply))
+                await answer(Exchange(request, headers, parameters, caller, receive, reply, started))
         except Exception as error:  # noqa: BLE001 - a client gets an answer of the table, whatever happened
             await self._refused(error, reply, request)
         finally:
@@ -169,7 +173,8 @@ class Gateway:
         async def answer() -> None:
             async with self._once.claimed(caller.id, given, raw, reply) as mine:
                 if mine:
-                    await self._answered(exchange, caller, asked, chosen)
+                    with _by(exchange, chosen):
+                        await self._answered(exchange, caller, asked, chosen)
 
         await _while_connected(answer, exchange.receive)
 
@@ -180,11 +185,15 @@ class Gateway:
             reply._headers.update(caller.headers())
             try:
                 if chosen.strategy is None and isinstance(served.engine, PassesOn):
-                    passing = Passing(asked, served.engine, served.name, chosen.budget, ledger)
+                    passing = Passing(
+                        asked, served.engine, served.name, chosen.budget, ledger, exchange.arrived
+                    )
                     passing.check()
                     await passing.answer(reply)
                 else:
-                    answering = Answering(exchange.id, asked, chosen, served, self.world, ledger)
+                    answering = Answering(
+                        exchange.id, asked, chosen, served, self.world, ledger, exchange.arrived
+                    )
                     strategy = answering.checked()
                     await (answering.streamed if asked.stream else answering.whole)(strategy, reply)
             except PonderError as error:
@@ -288,6 +297,23 @@ class _Never:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise NotImplementedError
+
+
+@contextmanager
+def _by(exchange: Exchange, chosen: Chosen) -> Iterator[None]:
+    """Whatever is in the way, a request ends with its deadline; that of its work comes a little earlier.
+
+    Raises:
+        Refusal: it did not end by itself.
+
+    """
+    seconds = chosen.budget.seconds
+    with anyio.CancelScope() as scope:
+        if seconds is not None:
+            scope.deadline = exchange.arrived + seconds + LATE
+        yield
+    if scope.cancelled_caught:
+        raise Refusal("deadline_exceeded", "The deadline came before any answer. Give more time.")
 
 
 def _key(exchange: Exchange) -> Any:

@@ -9,6 +9,7 @@ client's business (our key, a server that is down) becomes an error of ours.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, replace
 from functools import partial
@@ -69,6 +70,7 @@ class Passing:
 
     Args:
         model: as our clients call it.
+        arrived: when it came, on the loop's clock; its deadline counts from then.
         budget: of the request, inside `ledger`, which is what its caller may spend.
 
     """
@@ -78,6 +80,7 @@ class Passing:
     model: str
     budget: Budget
     ledger: Ledger
+    arrived: float
     tokens: int = 0
     usage: Usage | None = None
     _hide_usage: bool = False
@@ -122,7 +125,7 @@ class Passing:
         )
         started = anyio.current_time()
         try:
-            with anyio.move_on_after(self.budget.seconds) as deadline:
+            with anyio.CancelScope(deadline=self._deadline) as deadline:
                 await self.engine.pass_on(
                     "/v1/chat/completions" if self.asked.form == "chat" else "/v1/completions",
                     lambda model: self._body(model, lease, limited=scope.limited),
@@ -143,6 +146,10 @@ class Passing:
             raise
         finally:
             self._settle(scope, lease, prompt, anyio.current_time() - started)
+
+    @property
+    def _deadline(self) -> float:
+        return math.inf if self.budget.seconds is None else self.arrived + self.budget.seconds
 
     # -- there ----------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ KINDS: Final[dict[str, Kind]] = {
 
 ERRORS: Final[dict[type[Exception], str]] = {
     e.UnknownName: "invalid_ponder_param",
+    e.Refused: "upstream_error",
+    e.NoSandbox: "unsupported_parameter",
     e.Unsupported: "unsupported_parameter",
     e.UsageError: "invalid_value",
     e.OutOfBudget: "budget_exhausted",

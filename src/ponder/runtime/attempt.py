@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ponder.core.errors import UnknownName, Unsupported
 from ponder.core.protocols import Candidate, Choice, Tokenizes, TokenizesAfar
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ponder.core.protocols import Engine, KeysOf, Memory, Scorer
 
 
+GRACE: Final = 1.0
+"""Seconds that a strategy has to decide after time or patience ended, before it is cut off itself."""
+
+
 @dataclass(slots=True)
 class Attempt:
     """The problem, who works on it, and what has come of it so far."""
@@ -38,6 +42,7 @@ class Attempt:
     live: Sequence[e.Watcher]
     memory: Memory | None = None
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    grace: float = GRACE
     together: bool = False  # samples of one prompt may be drawn in one request
     usage: dict[str, Usage] = field(default_factory=dict)
     failed: int = 0

@@ -52,9 +52,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-GRACE = 1.0
-"""Seconds that a strategy has to decide after time or patience ended, before it is cut off itself."""
-
 
 class _Enough(Exception):
     """Enough samples agree."""
@@ -310,7 +307,7 @@ class Run:
         with anyio.CancelScope() as scope:
             self._strategy = scope
             if self.ended:
-                scope.deadline = anyio.current_time() + GRACE
+                scope.deadline = anyio.current_time() + self._attempt.grace
             try:
                 return await before(ends, solve, then=lambda: self.end("deadline"))
             except (OutOfBudget, EngineError, AllFailed) as error:
@@ -332,7 +329,7 @@ class Run:
     def end(self, why: Stop) -> None:
         """End the spending now: calls in flight are cancelled and paid for, the strategy decides with what it has.
 
-        It gets `GRACE` seconds for that; then its last proposal counts. May be called from any thread.
+        It gets the attempt's grace for that, a second as a rule; then its last proposal counts. May be called from any thread.
         """
         home, thread = self._home
         if home is not None and thread != threading.get_ident():
@@ -341,7 +338,7 @@ class Run:
         elif self.ended is None:
             self._calls.end(why)
             if self._strategy is not None:
-                self._strategy.deadline = anyio.current_time() + GRACE
+                self._strategy.deadline = anyio.current_time() + self._attempt.grace
 
     def _take(self, start: Prefix) -> Prefix | None:
         """A given path that continues `start` by one segment, if there is one left.

@@ -8,7 +8,7 @@ from ponder.core import events as e
 from ponder.core.calls import Budget
 from ponder.core.errors import OutOfBudget
 from ponder.core.protocols import Result
-from ponder.runtime.attempt import Attempt
+from ponder.runtime.attempt import GRACE, Attempt
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.preflight import check_memory, check_roles, preflight
 from ponder.runtime.run import Run
@@ -37,6 +37,7 @@ async def solve(
     trace: str = "",
     started: Callable[[Run], None] | None = None,
     within: Ledger | None = None,
+    grace: float = GRACE,
     together: bool = False,
 ) -> Result:
     """Attempt one problem.
@@ -54,6 +55,7 @@ async def solve(
         trace: the id under which the run is stored.
         started: gets the run, so that someone else can `end` it.
         within: a ledger that many runs share; what is spent here is spent there, and no more than both have.
+        grace: seconds that the strategy has to decide, once the budget's have ended.
         together: samples of one prompt may be one request, where the engine draws several (decision 33). Nobody is to
             ask for the same seed again, for an answer before all of them are there, or for how it goes.
 
@@ -79,6 +81,7 @@ async def solve(
         (*live,),
         memory,
         policies or {},
+        grace=grace,
         together=together,
     )
     run = Run(attempt, Ledger(budget, within))
