@@ -318,6 +318,25 @@ def eval_(
             help="No model: vote, stop, choose and grade anew on the problems and samples of that run.",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[HOST:PORT|auto|local]",
+            help="Make the attempts on a Ray cluster: the one at that address, or without one that which runs here, "
+            "else one of this machine alone.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            help="With --ray: each opens the model itself. One a machine if not said.",
+        ),
+    ] = None,
     report: Annotated[
         str | None, typer.Option("--report", metavar="FILE", help="Write the report there, as one HTML file.")
     ] = None,
@@ -334,6 +353,7 @@ def eval_(
       ponder eval problems.jsonl -m file.gguf --seeds 4 --report report.html
       ponder eval chain_sum -s self-consistency:n=32 --total-budget 30k --limit 100
       ponder eval --replay 8ggu -s adaptive-consistency:n=16 -s self-consistency:n=5
+      ponder eval chain_sum --limit 5000 -s self-consistency:n=64 -m vllm --ray head:6379
     """
     from ponder import config
     from ponder.cli import evaluating, exporting
@@ -357,15 +377,23 @@ def eval_(
     check_memory(memory, *strategies)
     remembered = None if memory is None else config.memory(memory)
     opened: AbstractContextManager[Mapping[str, Engine]]
-    given = None
+    given = cluster = None
+    if ray is None and workers is not None:
+        raise UsageError(
+            "--workers says how many there are on a cluster. Say which with --ray, or leave it out."
+        )
+    if ray is not None and replay is not None:
+        raise UsageError("--replay asks no model, so there is nothing for a cluster to do. Leave out --ray.")
     if replay is None:
         loaded = evaluating.load(named, limit or [], sample_id or [], seed)
         for complaint in (c for task in loaded for c in task.complaints):
             say(complaint)
         items, its_seeds = tuple(item for task in loaded for item in task.items), tuple(range(seeds))
-        opened = _engines(
-            config.models_by_role(model or (), settings, strategies), settings, yes=yes, quiet=quiet
-        )
+        by_role = config.models_by_role(model or (), settings, strategies)
+        opened = _engines(by_role, settings, yes=yes, quiet=quiet)
+        if ray is not None:
+            placed = {role: config.placed(name) for role, name in by_role.items()}
+            cluster = evaluating.Ray(ray, workers, placed, config.placed(memory))
     elif tasks or model or limit or sample_id:
         raise UsageError("--replay has the tasks, the problems and the model of its run. Leave yours out.")
     else:
@@ -379,6 +407,11 @@ def eval_(
             "Give a budget for each problem, -b, or one for all together, --total-budget; not both."
         )
     else:
+        if ray is not None:
+            raise UsageError(
+                "--total-budget is spent round by round, each decided by the one before, and not on a cluster. "
+                "Leave out --ray, or give each problem a budget with -b."
+            )
         plan = successive(items, list(dict.fromkeys(arm.strategy for arm in arms)), total_budget, its_seeds)
     with opened as engines:
         path, code = evaluating.evaluate(
@@ -390,6 +423,7 @@ def eval_(
             quiet=quiet,
             given=given,
             memory=remembered,
+            ray=cluster,
         )
     measured = evaluating.measured(settings, path.stem)
     out().print(evaluating.table(measured))
@@ -920,13 +954,24 @@ def _told(message: Warning | str, *_: Any, **__: Any) -> None:
     say(str(message))
 
 
+def _with_address(words: list[str]) -> list[str]:
+    """The words, a bare --ray with the address that it means: typer has no option whose value may be left out."""
+    if "--ray" not in words:
+        return words
+    from ponder.evals.cluster.joining import AUTO, is_address
+
+    at = words.index("--ray")
+    bare = at + 1 == len(words) or not is_address(words[at + 1])
+    return [*words[:at], f"--ray={AUTO}", *words[at + 1 :]] if bare else words
+
+
 def main() -> None:
     """Run the command line; every error of ours is one sentence and an exit code."""
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # an answer is shown even where the terminal lacks a letter
     warnings.showwarning = _told
     try:
-        code = app(standalone_mode=False)
+        code = app(_with_address(sys.argv[1:]), standalone_mode=False)
     except PonderError as error:
         from ponder.cli.terminal import say
 

@@ -8,7 +8,9 @@ import shlex
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence  # noqa: TC003 - read at run time
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 from rich.live import Live
@@ -19,6 +21,7 @@ from ponder import config
 from ponder.cli.terminal import err, one_line, say
 from ponder.core.errors import PonderError, StoreError, UsageError
 from ponder.evals import tasks
+from ponder.evals.cluster import Cluster
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, check
 from ponder.evals.plan import Plan, Shown
@@ -35,7 +38,6 @@ from ponder.store import RunFile, RunWriter
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ponder.core.prefix import Segment
@@ -53,6 +55,15 @@ STOPPED = 130
 """The exit code of what was stopped before its end."""
 MANY = 50
 """Problems of each task if nothing is said."""
+
+
+class Ray(NamedTuple):
+    """On which cluster, and what its workers open: models by role, and the memory, by their names."""
+
+    address: str
+    workers: int | None
+    models: Mapping[str, str | None]
+    memory: str | None
 
 
 def load(named: Sequence[str], limits: Sequence[str], ids: Sequence[str], seed: int) -> list[Tasks]:
@@ -88,8 +99,11 @@ def evaluate(
     quiet: bool,
     given: Mapping[tuple[str, int], Segment] | None = None,
     memory: Memory | None = None,
+    ray: Ray | None = None,
 ) -> tuple[Path, int]:
     """Make the attempts that are not made yet; the run file, and the exit code. `given` are samples to begin with.
+
+    With `ray` they are made on a cluster, on engines of its own; these say only what the model can do.
 
     Raises:
         UsageError: an arm cannot run on these engines.
@@ -129,20 +143,39 @@ def evaluate(
             writer.flush()
         else:
             writer = RunWriter.resume(path)
-        evaluation = Evaluation(
-            plan,
-            engines,
-            writer=writer,
-            grader=graders,
-            equality=equality,
-            scorers=config.scorers(),
-            policies=policies,
-            known=known,
-            finished=done,
-            shown=shown,
-            memory=memory,
-            tell=None if quiet else board.tell,
-        )
+        tell = None if quiet else board.tell
+        evaluation: Evaluation | Cluster
+        if ray is not None:
+            outfit = partial(
+                config.outfit, ray.models, settings, {name: policies[name] for name in followed}, ray.memory
+            )
+            evaluation = Cluster(
+                plan,
+                partial(partial, outfit),
+                address=ray.address,
+                workers=ray.workers,
+                versions=config.code,
+                writer=writer,
+                known=known,
+                finished=done,
+                tell=tell,
+                say=say,
+            )
+        else:
+            evaluation = Evaluation(
+                plan,
+                engines,
+                writer=writer,
+                grader=graders,
+                equality=equality,
+                scorers=config.scorers(),
+                policies=policies,
+                known=known,
+                finished=done,
+                shown=shown,
+                memory=memory,
+                tell=tell,
+            )
         with board:
             ended = anyio.run(_interruptible, evaluation, graders, equality)
     finally:
@@ -155,7 +188,7 @@ def evaluate(
     return writer.path, 5 if evaluation.tally.failed else 0
 
 
-async def _interruptible(evaluation: Evaluation, graders: Graders, equality: Equality) -> bool:
+async def _interruptible(evaluation: Evaluation | Cluster, graders: Graders, equality: Equality) -> bool:
     """Run to the end; True: it was asked to stop before. Asked once it finishes what runs, asked twice it stops."""
     asked = False
 

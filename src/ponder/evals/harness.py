@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ponder.evals.plan import Job, Plan
     from ponder.evals.pool import Drawn
     from ponder.evals.values import Item
-    from ponder.store import RunWriter
 
 AT_ONCE = 32
 """Calls in flight that are aimed at, where the engine does not say how many it runs side by side."""
@@ -40,6 +39,26 @@ BEHIND = 256
 """Rows that may wait for the disk before samples do: on a slow one this bounds what a kill loses."""
 IN_A_ROW = 8
 """Attempts that may break one after the other before the model is taken to be dead."""
+
+
+class Recording(Protocol):
+    """A watcher that keeps the events of the attempt with this id."""
+
+    @property
+    def id(self) -> int: ...
+    def __call__(self, event: Event) -> None: ...
+
+
+class Writer(Protocol):
+    """Keeps what an evaluation makes: a `store.RunWriter`, or what sends it to one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def behind(self) -> int: ...
+    def attempt(self, **labels: Any) -> Recording: ...
+    def sample(self, key: str, nth: int, segment: Segment) -> None: ...
+    def grade(self, attempt: int, place: str, correct: bool | None) -> None: ...
 
 
 class Grader(Protocol):
@@ -58,6 +77,15 @@ class Tally:
     charged: Usage = field(default_factory=Usage)
     generated: int = 0
     right: dict[str, list[bool]] = field(default_factory=dict)  # by item
+
+    def add(self, more: Tally) -> None:
+        """What others did of the same plan."""
+        self.done += more.done
+        self.failed += more.failed
+        self.charged += more.charged
+        self.generated += more.generated
+        for item, graded in more.right.items():
+            self.right.setdefault(item, []).extend(graded)
 
 
 def check(
@@ -108,7 +136,7 @@ class Evaluation:
         plan: Plan,
         engines: Mapping[str, Engine],
         *,
-        writer: RunWriter,
+        writer: Writer,
         grader: Grader,
         equality: KeysOf,
         scorers: Mapping[str, Scorer] | None = None,

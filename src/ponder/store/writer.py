@@ -215,6 +215,10 @@ class RunWriter:
         """Keep the grade of an attempt's answer (`place` ""), or of the answer on the path that ends there."""
         self._take(_Said(_GRADE, (attempt, _raw(place), None if correct is None else int(correct))))
 
+    def interrupted(self, attempt: int) -> None:
+        """An attempt that will have no end, for its maker is dead."""
+        self._take(_Said("UPDATE attempts SET status = 'interrupted' WHERE id = ?", (attempt,)))
+
     @property
     def behind(self) -> int:
         """Rows handed over and not yet kept, about: what the death of the process would lose."""
