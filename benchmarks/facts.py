@@ -38,7 +38,9 @@ def main(run: str) -> None:
     tokens: dict[str, dict[str, list[float]]] = {}
     for o in study.outcomes:
         exact.setdefault(o.arm.strategy, {})[o.item] = [float(bool(o.correct))]
-        held.setdefault(o.arm.strategy, {})[o.item] = [float(bool(o.correct) or holds(study.items[o.item], o.answer))]
+        held.setdefault(o.arm.strategy, {})[o.item] = [
+            float(bool(o.correct) or holds(study.items[o.item], o.answer))
+        ]
         tokens.setdefault(o.arm.strategy, {})[o.item] = [float(o.usage.completion)]
     print(f"| strategy | held, 95 % | exact | tokens | held, less {BASE}, points |\n|---|---|---|---|---|")
     for name, found in held.items():
