@@ -2,10 +2,9 @@
 
     python benchmarks/auto_simulated.py [--limit 10000]
 
-One half of the problems teaches a policy (`ponder calibrate`); on the other half `auto` follows it, beside single
-strategies and best-of-n at 1, 4, 16 and 64 samples. It goes on where it was stopped, and prints what was claimed:
-within a point of the best single strategy for each fifth of true difficulty, which is an oracle; and the tokens that
-best-of-n needs to be as good.
+`ponder calibrate` tries single strategies by themselves and after the probe; each half of the problems is judged by what
+the other half taught. It goes on where it was stopped, and prints what was claimed: within a point of the best single
+strategy for each fifth of true difficulty, which is an oracle; and the share of best-of-n's tokens.
 """
 
 from __future__ import annotations
@@ -13,74 +12,79 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 from ponder import config
-from ponder.cli.evaluating import measured
-from ponder.evals.stats import accuracy, compare, compute_optimal, quantile_bins
+from ponder.cli.calibrating import Calibration
+from ponder.cli.evaluating import load, opened
+from ponder.evals.calibration import Bins, figures, levels
+from ponder.evals.stats import accuracy, compare
 from ponder.strategies import parse
 
-if TYPE_CHECKING:
-    from ponder.evals.stats import Attempts
-
 MODEL, BUDGET = "simulated:skill=0.35", "8k"
-SCORER = "simulated:auc=0.75"
-POLICY = "auto-simulated"
-TRIED = (f"beam-search:n=8,scorer=({SCORER})", f"best-of-n:n=64,scorer=({SCORER}),selection=weighted")
-BEST_OF = {n: str(parse(f"best-of-n:n={n},scorer=({SCORER}),selection=weighted")) for n in (1, 4, 16, 64)}
-SINGLE = [str(parse(text)) for text in (*TRIED, "self-consistency:n=64", "chain-of-thought", "direct")]
-AUTO = str(parse(f"auto:policy={POLICY},scorer=({SCORER})"))
+SCORER = str(config.scorers()["simulated:auc=0.75"])
+BEST_OF = f"best-of-n:n=64,scorer=({SCORER}),selection=weighted"
+TRIED = (f"beam-search:n=8,scorer=({SCORER})", BEST_OF, "chain-of-thought")
 
 
-def commands(limit: int) -> list[list[str]]:
-    learn = ["calibrate", "simulated", "-m", MODEL, "-b", BUDGET, "--scorer", SCORER, "-o", POLICY]
-    learn += ["--limit", str(limit // 2), *(word for text in TRIED for word in ("-s", text))]
-    judge = ["eval", "simulated", "-m", MODEL, "-b", BUDGET, "--limit", f"{limit // 2 + 1}-{limit}"]
-    arms = dict.fromkeys([AUTO, *SINGLE, *BEST_OF.values()])
-    return [learn, judge + [word for text in arms for word in ("-s", text)]]
-
-
-def figures() -> None:
-    study = measured(config.settings(), None)
-    right: dict[str, dict[str, list[float]]] = {}
-    tokens: dict[str, dict[str, list[float]]] = {}
-    for o in study.outcomes:
-        if o.correct is not None:
-            right.setdefault(o.arm.strategy, {})[o.item] = [float(o.correct)]
-            tokens.setdefault(o.arm.strategy, {})[o.item] = [float(o.usage.completion)]
-    items = sorted(set.intersection(*(set(tried) for tried in right.values())))
-    levels = [study.items[item].level or 0.0 for item in items]
-    print(f"\n{len(items):,} problems (simulated)\n\n| strategy | right | tokens |\n|---|---|---|")
-    for name, by_item in right.items():
-        about = accuracy({item: by_item[item] for item in items})
-        spent = mean(tokens[name], items)
-        print(
-            f"| {name} | {about.value:.3f} ({about.interval.low:.3f} to {about.interval.high:.3f}) | {spent:.0f} |"
+def main(limit: int) -> None:
+    command = [
+        "calibrate",
+        "simulated",
+        "-m",
+        MODEL,
+        "-b",
+        BUDGET,
+        "--scorer",
+        SCORER,
+        "-o",
+        "auto-simulated",
+    ]
+    command += ["--limit", str(limit), *(word for text in TRIED for word in ("-s", text))]
+    ended = subprocess.run([sys.executable, "-m", "ponder", *command], check=False)
+    if ended.returncode:
+        sys.exit(ended.returncode)
+    items = [item for task in load(["simulated"], [str(limit)], [], 0) for item in task.items]
+    asked = Calibration(items, [BUDGET], TRIED, 4, SCORER)
+    with opened(config.settings(), None) as run:
+        measured = levels(run, asked.budgets, asked.follow(0), asked.alone)
+    [level] = measured
+    best_of = level.alone(str(parse(BEST_OF)))
+    print(f"\n{len(level.items):,} problems (simulated)\n\n| strategy | right | tokens |\n|---|---|---|")
+    for j, name in enumerate(level.arms[level.follow :], level.follow):
+        told(name, level.right[:, j].tolist(), level.tokens[:, j].mean())
+    for bins in (1, 3):
+        [judged] = figures(measured, Bins(bins), asked.vote)
+        told(f"auto, bins of difficulty: {bins}", judged.auto.by_item.tolist(), judged.auto.tokens)
+        rows = [
+            dict(zip(level.items, ([float(v)] for v in values), strict=True))
+            for values in (
+                judged.auto.by_item,
+                level.right[:, best_of],
+                judged.auto.spent,
+                level.tokens[:, best_of],
+            )
+        ]
+        found = compare(rows[0], rows[1], (rows[2], rows[3]))
+        less, low, high = (
+            found.difference.value,
+            found.difference.interval.low,
+            found.difference.interval.high,
         )
-    table = [[right[name][item][0] for name in SINGLE] for item in items]
-    oracle = compute_optimal(table, quantile_bins(levels, 5))
-    mine = mean(right[AUTO], items)
+        print(
+            f"auto less best-of-64: {100 * less:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}) at "
+            f"{found.tokens[0] / found.tokens[1]:.2f} of its tokens; oracle {judged.oracle.right.value:.3f}, at "
+            f"{judged.oracle.tokens:.0f}"
+        )
+
+
+def told(name: str, right: list[float], tokens: float) -> None:
+    about = accuracy({str(i): [value] for i, value in enumerate(right)})
     print(
-        f"\noracle, the best single strategy of each fifth in hindsight: {oracle.hindsight:.3f}; auto {mine:.3f}"
+        f"| {name} | {about.value:.3f} ({about.interval.low:.3f} to {about.interval.high:.3f}) | {tokens:.0f} |"
     )
-    for n, name in BEST_OF.items():
-        found = compare(right[AUTO], right[name], (tokens[AUTO], tokens[name]))
-        print(
-            f"auto less best-of-{n}: {100 * found.difference.value:+.1f} points "
-            f"({100 * found.difference.interval.low:+.1f} to {100 * found.difference.interval.high:+.1f}) "
-            f"at {found.tokens[0] / found.tokens[1]:.2f} of its tokens"
-        )
-
-
-def mean(values: Attempts, items: list[str]) -> float:
-    return sum(values[item][0] for item in items) / len(items)
 
 
 if __name__ == "__main__":
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--limit", type=int, default=10_000)
-    for words in commands(asked.parse_args().limit):
-        ended = subprocess.run([sys.executable, "-m", "ponder", *words], check=False)
-        if ended.returncode:
-            sys.exit(ended.returncode)
-    figures()
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--limit", type=int, default=10_000)
+    main(words.parse_args().limit)
