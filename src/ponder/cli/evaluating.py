@@ -121,7 +121,7 @@ def evaluate(
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
         with RunFile.open(path) as before:
-            known, done = before.samples(), finished(before)
+            known, done = {**known, **before.samples()}, finished(before)
             shown = _shown(before, done) if plan.asks else {}
         if plan.over(done):
             say(f"The run {path.stem} is complete already; --fresh measures again.")

@@ -88,7 +88,7 @@ class Figures:
         gain = self.over_single.difference.interval
         if gain.low > 0 or gain.high < 0:
             return self.auto if gain.low > 0 else self.single
-        return self.auto if self.auto.tokens <= self.single.tokens else self.single
+        return self.auto if self.auto.tokens < self.single.tokens else self.single
 
 
 def halves(items: Sequence[str], seed: int = 0) -> NDArray[np.bool_]:
