@@ -10,7 +10,7 @@ import json
 import logging
 import secrets
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
@@ -85,7 +85,7 @@ class Gateway:
         self._idle = anyio.Event()
         self._router = Router([Route(path, _Never(), methods=[m]) for m, path in self.routes])
 
-    @property
+    @cached_property
     def routes(self) -> dict[tuple[str, str], tuple[str | None, Callable[[Exchange], Awaitable[None]]]]:
         """What is served: by method and path, the scope that a key must have (None: nobody needs a key), and who answers."""
         return {
