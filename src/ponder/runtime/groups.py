@@ -79,13 +79,13 @@ async def draw_together(
         if isinstance(error, EngineError):
             return None
         raise
-    paths = []
+    paths, before, how = [], written(prefix), told(sampling)
     for i, (lease, segment) in enumerate(zip(leases, segments, strict=True)):
         at = name((*place, i))
         usage = calls.pay(lease, role, replace(segment.usage, calls=max(segment.usage.calls, 1)))
-        attempt.emit(e.Extending(at, prefix.place, written(prefix), role, told(sampling)))
+        attempt.emit(e.Extending(at, prefix.place, before, role, how))
         placed = replace(segment, place=at)
-        attempt.emit(extended(at, prefix.place, written(prefix), role, placed, usage))
+        attempt.emit(extended(at, prefix.place, before, role, placed, usage))
         paths.append(prefix + placed)
     return paths
 
