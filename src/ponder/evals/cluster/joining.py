@@ -66,7 +66,8 @@ def joined(address: str, *, workers: int | None = None) -> ModuleType:
             f"The Ray cluster {address} cannot be joined: {said[:400]} The same Ray and the same Python are to be "
             "installed here and there."
         ) from None
-    return ray
+    joined: ModuleType = ray  # the same with and without the extra
+    return joined
 
 
 def left(ray: ModuleType) -> None:
