@@ -150,6 +150,19 @@ class Recalled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Executed(Event):
+    """A program was run: (input, output, error) of each input, as JSON, as packed, and in words.
+
+    A program that is run again, here or in a replay, with the same inputs need not be: this says what it gave.
+    """
+
+    kind: ClassVar[str] = "executed"
+    program: str
+    executions: tuple[tuple[str, str | None, str | None], ...]
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class Answered(Event):
     """The answers read off paths: (place, answer, key)."""
 

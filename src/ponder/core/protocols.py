@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from ponder.core.calls import Bill, Budget, Prices, Sampling, Usage
+    from ponder.core.executions import Execution, Input
     from ponder.core.markers import Markers
     from ponder.core.policy import Policy
     from ponder.core.prefix import Prefix, Prompt, Segment
@@ -377,7 +378,7 @@ class Run(Protocol):
         ...
 
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
-        """The answer on each path with its canonical key."""
+        """The answer on each path with its canonical key. Programs have one key where they do the same."""
         ...
 
     async def recall(self, query: str, k: int) -> list[str]:
@@ -385,6 +386,19 @@ class Run(Protocol):
 
         Raises:
             Unsupported: no memory was given. A strategy that recalls says so (`recalls`), and is told at the start.
+
+        """
+        ...
+
+    async def execute(self, program: str, inputs: Sequence[Input]) -> list[Execution]:
+        """What a program that a model wrote gives for each input, in their order, run where it can do no harm.
+
+        It is paid for: as one call, and with the seconds that it takes. A strategy that executes says so (`executes`).
+
+        Raises:
+            OutOfBudget: no call is left, or the run was ended meanwhile.
+            Unsupported: no sandbox was given.
+            NoSandbox: the sandbox cannot be started here; nothing was run.
 
         """
         ...

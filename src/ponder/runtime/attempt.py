@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ponder.core import events as e
     from ponder.core.calls import Usage
+    from ponder.core.executions import Executes
     from ponder.core.markers import Markers
     from ponder.core.policy import Policy
     from ponder.core.prefix import Prefix
@@ -41,6 +42,7 @@ class Attempt:
     watchers: Sequence[e.Watcher]
     live: Sequence[e.Watcher]
     memory: Memory | None = None
+    sandbox: Executes | None = None
     policies: Mapping[str, Policy] = field(default_factory=dict)
     grace: float = GRACE
     together: bool = False  # samples of one prompt may be drawn in one request

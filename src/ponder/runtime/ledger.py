@@ -37,7 +37,8 @@ KINDS = 1024
 class Lease:
     """The right of one call to sample `granted` tokens, renewed slice by slice up to `most`.
 
-    `prompt` tokens may be read. One that samples nothing is a scorer's, and no call to an engine.
+    `prompt` tokens may be read. One that samples nothing is a scorer's, and no call; or a program's, and then it is
+    `counted` as one.
     """
 
     ledger: Ledger
@@ -47,14 +48,15 @@ class Lease:
     expected: int
     granted: int
     prices: Prices | None = None
+    counted: bool = False
     used: int = 0
     refused: bool = False
     settled: bool = False
 
     @property
     def calls(self) -> int:
-        """Calls to an engine."""
-        return int(self.most > 0)
+        """Calls that it is."""
+        return int(self.most > 0 or self.counted)
 
     @property
     def promise(self) -> int:
@@ -94,6 +96,7 @@ class _Ask:
     prompt: int
     whole: bool
     prices: Prices | None
+    counted: bool
 
 
 @dataclass(slots=True)
@@ -140,17 +143,19 @@ class Ledger:
         prompt: int = 0,
         whole: bool = False,
         prices: Prices | None = None,
+        counted: bool = False,
     ) -> Lease:
         """Set aside the first slice for a call, or all of it where the engine cannot be stopped (`whole`).
 
-        A scorer that only reads asks for a `most` of 0, and for what it reads as its `prompt`. Where dollars are
+        A scorer that only reads asks for a `most` of 0, and for what it reads as its `prompt`; so does a program that is
+        run, which is `counted` as a call. Where dollars are
         limited (`counts_money`), `prices` must be those of the call.
 
         Raises:
             OutOfBudget: nothing is left and no call in flight can give anything back.
 
         """
-        ask = _Ask(self, kind, most, prompt, whole, prices)
+        ask = _Ask(self, kind, most, prompt, whole, prices, counted)
         with self._root.lock:
             if not self._limited():
                 return _lease(self._grant(ask))
@@ -348,7 +353,11 @@ class Ledger:
         for scope in ask.ledger._scopes():
             free = scope._free(ask.prompt, ask.prices)
             limit = scope.limit.calls
-            called = ask.most and limit is not None and limit - scope.spent.calls - scope._calls < 1
+            called = (
+                (ask.most or ask.counted)
+                and limit is not None
+                and limit - scope.spent.calls - scope._calls < 1
+            )
             if called or free < min(1, ask.most):
                 if scope._live:
                     return scope
@@ -362,7 +371,7 @@ class Ledger:
             room = min(room, free)
         first = min(ask.most, room) if ask.whole else min(SLICE, ask.most, room)
         most = first if ask.whole else ask.most
-        lease = Lease(ask.ledger, ask.kind, ask.prompt, most, expected, first, ask.prices)
+        lease = Lease(ask.ledger, ask.kind, ask.prompt, most, expected, first, ask.prices, ask.counted)
         for scope in ask.ledger._scopes():
             scope._live += 1
             scope._calls += lease.calls

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from ponder.core.executions import Executes
     from ponder.core.policy import Policy
     from ponder.core.protocols import Ability, Engine, Memory, Scorer, Strategy
 
@@ -21,6 +22,12 @@ TOP = 20
 
 NO_MEMORY = (
     "There is no memory to recall from. Give one: --memory FOLDER, or a file, or memory= of ponder.solve."
+)
+
+
+NO_SANDBOX = (
+    "There is no sandbox to run programs in. ponder solve and ponder eval have one, and so has sandbox= of ponder.asolve; "
+    "the gateway has none, for programs are never run for a request."
 )
 
 
@@ -189,6 +196,24 @@ def check_memory(memory: Memory | str | Path | None, *strategies: Strategy) -> N
             f"A memory was given, and {' and '.join(map(str, strategies))} never asks it. Use a strategy that recalls, "
             "for example coat:recall=3, or leave the memory out."
         )
+
+
+def check_sandbox(sandbox: Executes | None, *strategies: Strategy) -> None:
+    """See that there is a sandbox where a strategy, or one inside it, executes programs.
+
+    Raises:
+        Unsupported: it executes, and there is none.
+
+    """
+    asking = [strategy for strategy in strategies if executes(strategy)]
+    if sandbox is None and asking:
+        raise Unsupported(f"{asking[0]} runs programs that the model writes. {NO_SANDBOX}")
+
+
+def executes(strategy: Strategy) -> bool:
+    """Whether the strategy, or one inside it, executes programs."""
+    nested = (value for value in _values(strategy) if hasattr(value, "solve"))
+    return bool(getattr(strategy, "executes", False)) or any(map(executes, nested))
 
 
 def recalls(strategy: Strategy) -> bool:

@@ -27,11 +27,20 @@ from ponder.core.errors import (
 )
 from ponder.core.prefix import Prefix
 from ponder.core.protocols import Candidate, Choice
+from ponder.runtime.behaviour import behaviours, executed
 from ponder.runtime.calls import Call, Calls
 from ponder.runtime.groups import draw_together
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.place import at, derive, here, name
-from ponder.runtime.preflight import NO_MEMORY, find_policy, find_scorer, preflight, recorded, scored
+from ponder.runtime.preflight import (
+    NO_MEMORY,
+    NO_SANDBOX,
+    find_policy,
+    find_scorer,
+    preflight,
+    recorded,
+    scored,
+)
 from ponder.runtime.tasks import before, side_by_side
 from ponder.runtime.texts import think
 from ponder.thinking.aggregation import aggregate
@@ -43,6 +52,7 @@ if TYPE_CHECKING:
 
     from anyio.lowlevel import EventLoopToken
 
+    from ponder.core.executions import Execution, Input
     from ponder.core.markers import Markers
     from ponder.core.policy import Policy
     from ponder.core.protocols import Ability, Aggregation, Halt, Score, Scorer, Stop, Strategy
@@ -238,7 +248,10 @@ class Run:
         calls, others = [a for a in new if a in called], [a for a in new if a not in called]
         if calls:
             known.update(zip(calls, await self._attempt.equality.keys(calls, "tool"), strict=True))
-        known.update(zip(others, await self._attempt.equality.keys(others, problem.kind), strict=True))
+        by_behaviour = problem.kind == "code" and self._attempt.sandbox is not None
+        keys = behaviours(self._attempt, others, here().place) if by_behaviour else None
+        found_keys = await (keys or self._attempt.equality.keys(others, problem.kind))
+        known.update(zip(others, found_keys, strict=True))
         candidates = [
             Candidate(path, answer, None if answer is None else known[answer])
             for path, answer in zip(paths, found, strict=True)
@@ -258,6 +271,27 @@ class Run:
         texts = (await memory.recall(query, k))[:k]
         self._attempt.emit(e.Recalled(name(place), memory.name, query, tuple(texts)))
         return texts
+
+    async def execute(self, program: str, inputs: Sequence[Input]) -> list[Execution]:
+        sandbox = self._attempt.sandbox
+        if sandbox is None:
+            raise Unsupported(NO_SANDBOX)
+        place = here().next()
+        lease = await self._ledger.reserve(place, kind="sandbox", most=0, counted=True)
+        scope, started = anyio.CancelScope(), anyio.current_time()
+        executions: list[Execution] = []
+        took: float | None = None
+        try:
+            with scope, self._calls.in_flight(scope):
+                executions = await sandbox.execute(program, inputs)
+                took = sum(one.seconds for one in executions)
+            if scope.cancelled_caught:
+                raise OutOfBudget(f"A program was cut off: the run was ended ({self.ended}).")
+        finally:
+            seconds = anyio.current_time() - started if took is None else took
+            usage = self._calls.pay(lease, "sandbox", Usage(calls=1, seconds=seconds))
+        self._attempt.emit(executed(place, program, inputs, executions, usage))
+        return executions
 
     async def delegate(
         self, strategy: Strategy, budget: Budget | None = None, given: Sequence[Prefix] = ()

@@ -10,12 +10,13 @@ from ponder.core.errors import OutOfBudget
 from ponder.core.protocols import Result
 from ponder.runtime.attempt import GRACE, Attempt
 from ponder.runtime.ledger import Ledger
-from ponder.runtime.preflight import check_memory, check_roles, preflight
+from ponder.runtime.preflight import check_memory, check_roles, check_sandbox, preflight
 from ponder.runtime.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ponder.core.executions import Executes
     from ponder.core.policy import Policy
     from ponder.core.problem import Problem
     from ponder.core.protocols import Choice, Engine, KeysOf, Memory, Scorer, Stop, Strategy
@@ -39,6 +40,7 @@ async def solve(
     within: Ledger | None = None,
     grace: float = GRACE,
     together: bool = False,
+    sandbox: Executes | None = None,
 ) -> Result:
     """Attempt one problem.
 
@@ -54,13 +56,14 @@ async def solve(
         live: see `Wrote`.
         trace: the id under which the run is stored.
         started: gets the run, so that someone else can `end` it.
+        sandbox: where programs are run: those that a strategy executes, and those that are votes of the kind "code".
         within: a ledger that many runs share; what is spent here is spent there, and no more than both have.
         grace: seconds that the strategy has to decide, once the budget's have ended.
         together: samples of one prompt may be one request, where the engine draws several (decision 33). Nobody is to
             ask for the same seed again, for an answer before all of them are there, or for how it goes.
 
     Raises:
-        UsageError: the strategy cannot work on these engines, needs a memory or asks none, has no role that one of
+        UsageError: the strategy cannot work on these engines, needs a sandbox, needs a memory or asks none, has no role that one of
             them is given, or its parameters make no sense.
         EngineError, AllFailed: the model failed before anything was proposed.
 
@@ -70,6 +73,7 @@ async def solve(
     scorers = scorers or {}
     check_roles(engines, [strategy], scorers)
     check_memory(memory, strategy)
+    check_sandbox(sandbox, strategy)
     preflight(strategy, engines, scorers)
     attempt = Attempt(
         problem,
@@ -80,6 +84,7 @@ async def solve(
         (*watchers,),
         (*live,),
         memory,
+        sandbox,
         policies or {},
         grace=grace,
         together=together,

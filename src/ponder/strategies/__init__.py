@@ -22,10 +22,12 @@ from ponder.strategies.mcts import MCTS
 from ponder.strategies.mixture_of_agents import MixtureOfAgents
 from ponder.strategies.particle_filtering import ParticleFiltering
 from ponder.strategies.particle_gibbs import ParticleGibbs
+from ponder.strategies.plan_search import PlanSearch
 from ponder.strategies.rebase import Rebase
 from ponder.strategies.rejection_sampling import RejectionSampling
 from ponder.strategies.revisions import Revisions
 from ponder.strategies.rstar import RStar
+from ponder.strategies.s_star import SStar
 from ponder.strategies.self_backtracking import SelfBacktracking
 from ponder.strategies.self_consistency import SelfConsistency
 from ponder.strategies.self_refine import SelfRefine
@@ -60,10 +62,12 @@ __all__ = [
     "MixtureOfAgents",
     "ParticleFiltering",
     "ParticleGibbs",
+    "PlanSearch",
     "RStar",
     "Rebase",
     "RejectionSampling",
     "Revisions",
+    "SStar",
     "SelfBacktracking",
     "SelfConsistency",
     "SelfRefine",
