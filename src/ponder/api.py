@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 import anyio
 
 from ponder.core.calls import Budget
-from ponder.core.errors import UsageError
+from ponder.core.errors import NoSandbox, UsageError
 from ponder.core.problem import Problem
 from ponder.runtime.equality import Equality
-from ponder.runtime.preflight import check_memory, check_roles, misfits
+from ponder.runtime.preflight import check_memory, check_roles, executes, misfits
 from ponder.runtime.solve import solve as run_once
 from ponder.strategies import parse
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ponder.core.events import Watcher
+    from ponder.core.executions import Executes
     from ponder.core.problem import Kind
     from ponder.core.protocols import Engine, Memory, Result, Strategy
     from ponder.runtime.run import Run
@@ -71,6 +72,7 @@ async def asolve(
     seed: int = 0,
     kind: Kind = "auto",
     memory: str | Path | Memory | None = None,
+    sandbox: Executes | None = None,
     watchers: Sequence[Watcher] = (),
     live: Sequence[Watcher] = (),
     trace: str = "",
@@ -88,6 +90,8 @@ async def asolve(
         kind: how answers are read and compared; "auto" finds out.
         memory: what the strategy recalls from: a text file or a folder of them, searched by words, or by meaning as
             "embeddings:FOLDER"; or any object with a `name` and `recall`.
+        sandbox: where programs are run, if the strategy or the kind "code" asks for that; None is bubblewrap's, whose
+            limits are the usual ones. Without bubblewrap votes among programs count those that are written alike.
         watchers: called with every event; `live` also with every token.
         trace: the id under which the watchers store the run.
         started: called with the run before its first call; `run.end("cancelled")` ends it early.
@@ -112,6 +116,14 @@ async def asolve(
     check_roles(by_role, [chosen], config.scorers())  # before a model is opened in vain
     if isinstance(memory, str | Path):
         memory = await anyio.to_thread.run_sync(config.memory, memory)
+    ours = config.sandbox() if sandbox is None and (executes(chosen) or problem.kind == "code") else None
+    if ours is not None:
+        try:
+            await ours.check()
+        except NoSandbox:
+            if executes(chosen):
+                raise
+            ours = None
     engines = {role: await _engine(one) for role, one in ({"solver": None} | dict(by_role)).items()}
     policies = config.policies(config.settings())
     for told in misfits([chosen], engines, policies):
@@ -128,6 +140,7 @@ async def asolve(
             budget=limit,
             seed=seed,
             memory=memory,
+            sandbox=sandbox or ours,
             watchers=watchers,
             live=live,
             trace=trace,
@@ -136,6 +149,8 @@ async def asolve(
     finally:
         with anyio.CancelScope(shield=True):
             await equality.aclose()
+            if ours is not None:
+                await ours.aclose()
 
 
 async def _engine(model: Model) -> Engine:
@@ -152,6 +167,7 @@ class Options(TypedDict, total=False):
     seed: int
     kind: Kind
     memory: str | Path | Memory | None
+    sandbox: Executes | None
     watchers: Sequence[Watcher]
     live: Sequence[Watcher]
     trace: str

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ponder.config import Settings
+    from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine
 
 app = typer.Typer(
@@ -337,6 +338,12 @@ def eval_(
             help="With --ray: each opens the model itself. One a machine if not said.",
         ),
     ] = None,
+    begin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from", metavar="RUN", help="An evaluation whose samples need not be sampled again; repeat it."
+        ),
+    ] = None,
     report: Annotated[
         str | None, typer.Option("--report", metavar="FILE", help="Write the report there, as one HTML file.")
     ] = None,
@@ -377,7 +384,8 @@ def eval_(
     check_memory(memory, *strategies)
     remembered = None if memory is None else config.memory(memory)
     opened: AbstractContextManager[Mapping[str, Engine]]
-    given = cluster = None
+    given: dict[tuple[str, int], Segment] = {}
+    cluster = None
     if ray is None and workers is not None:
         raise UsageError(
             "--workers says how many there are on a cluster. Say which with --ray, or leave it out."
@@ -394,11 +402,12 @@ def eval_(
         if ray is not None:
             placed = {role: config.placed(name) for role, name in by_role.items()}
             cluster = evaluating.Ray(ray, workers, placed, config.placed(memory))
-    elif tasks or model or limit or sample_id:
+    elif tasks or model or limit or sample_id or begin:
         raise UsageError("--replay has the tasks, the problems and the model of its run. Leave yours out.")
     else:
         named = [f"replay of {replay}"]
-        items, its_seeds, models, given = evaluating.replayed(settings, replay)
+        items, its_seeds, models, drawn = evaluating.replayed(settings, replay)
+        given.update(drawn)
         opened = nullcontext(models)
     if total_budget is None:
         plan = Plan(items, arms, its_seeds)
@@ -414,6 +423,8 @@ def eval_(
             )
         plan = successive(items, list(dict.fromkeys(arm.strategy for arm in arms)), total_budget, its_seeds)
     with opened as engines:
+        for run in begin or ():
+            given.update(evaluating.samples(settings, run, engines))
         path, code = evaluating.evaluate(
             plan,
             engines,

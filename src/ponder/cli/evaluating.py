@@ -22,6 +22,7 @@ from ponder.cli.terminal import err, one_line, say
 from ponder.core.errors import PonderError, StoreError, UsageError
 from ponder.evals import tasks
 from ponder.evals.cluster import Cluster
+from ponder.evals.executions import Shared, recorded
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, check
 from ponder.evals.plan import Plan, Shown
@@ -30,10 +31,11 @@ from ponder.evals.simulated import Simulated
 from ponder.evals.stats import accuracy
 from ponder.evals.study import finished, item_body, study
 from ponder.evals.tasks import Tasks
+from ponder.evals.tasks.coding import GRADER as TESTS
 from ponder.evals.tasks.parts import Part
 from ponder.evals.tasks.parts import named as those_named
 from ponder.runtime.equality import Equality
-from ponder.runtime.preflight import followed_by, misfits
+from ponder.runtime.preflight import executes, followed_by, misfits
 from ponder.store import RunFile, RunWriter
 from ponder.strategies import parse
 
@@ -115,6 +117,7 @@ def evaluate(
     for told_of in misfits(strategies, engines, policies):
         say(told_of)
     known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
+    ran: dict[Any, Any] = {}
     shown: dict[tuple[str, str, str, int], Shown] = {}
     followed = {name: policies.text(name) for name in followed_by(strategies, engines, policies)}
     about = _about(plan, engines, named, followed, memory)
@@ -122,12 +125,16 @@ def evaluate(
     if path is not None:
         with RunFile.open(path) as before:
             known, done = {**known, **before.samples()}, finished(before)
+            ran = recorded(event for row in before.attempts() for event in before.events(row.id))
             shown = _shown(before, done) if plan.asks else {}
         if plan.over(done):
             say(f"The run {path.stem} is complete already; --fresh measures again.")
             return path, 0
         of = "" if plan.asks else f" of {len(plan):,}"
         say(f"Going on with the run {path.stem}: {len(done):,}{of} attempts are finished.")
+    runs = any(map(executes, strategies)) or any(item.grader == TESTS for item in plan.items)
+    if runs:
+        anyio.run(_sees_a_sandbox)
     board = Board(plan)
     equality = Equality()
     graders = Graders(equality, sandbox=config.sandbox())
@@ -174,6 +181,7 @@ def evaluate(
                 finished=done,
                 shown=shown,
                 memory=memory,
+                sandbox=Shared(config.sandbox(), ran) if runs else None,
                 tell=tell,
             )
         with board:
@@ -186,6 +194,19 @@ def evaluate(
         say(f"Stopped after {evaluation.tally.done:,}{of} attempts. Go on: {_command()}")
         return writer.path, STOPPED
     return writer.path, 5 if evaluation.tally.failed else 0
+
+
+async def _sees_a_sandbox() -> None:
+    """See that programs can be run, before anything is asked of a model.
+
+    Raises:
+        NoSandbox: they cannot.
+
+    """
+    try:
+        await config.sandbox().check()
+    finally:
+        await config.sandbox().aclose()
 
 
 async def _interruptible(evaluation: Evaluation | Cluster, graders: Graders, equality: Equality) -> bool:

@@ -14,7 +14,7 @@ from ponder.core.calls import Budget, Usage
 from ponder.core.errors import AllFailed, EngineError, UsageError
 from ponder.evals.plan import Shown
 from ponder.evals.pool import Pool
-from ponder.runtime.preflight import check_memory, check_roles, preflight, recalls, roles
+from ponder.runtime.preflight import check_memory, check_roles, check_sandbox, preflight, recalls, roles
 from ponder.runtime.solve import solve
 from ponder.strategies import parse
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from ponder.core.events import Event
+    from ponder.core.executions import Executes
     from ponder.core.policy import Policy
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, KeysOf, Memory, Result, Scorer
@@ -126,6 +127,7 @@ class Evaluation:
         shown: what came of those, for a plan that is made as it goes.
         at_once: calls in flight that are aimed at.
         memory: what the strategies recall from.
+        sandbox: where they run programs.
         tell: called with the tally after each attempt.
         over: called with each problem that has no attempt left, and the names of the samples it drew.
 
@@ -146,6 +148,7 @@ class Evaluation:
         shown: Mapping[tuple[str, str, str, int], Shown] | None = None,
         at_once: int | None = None,
         memory: Memory | None = None,
+        sandbox: Executes | None = None,
         tell: Callable[[Tally], None] | None = None,
         over: Callable[[str, frozenset[tuple[str, int]]], None] | None = None,
     ) -> None:
@@ -158,6 +161,7 @@ class Evaluation:
         self._scorers = scorers or {}
         self._policies = policies or {}
         self._memory = memory
+        self._sandbox = sandbox
         self._known = dict(known or {})
         self._finished = set(finished)
         self._at_once: int = at_once or sum(
@@ -195,6 +199,7 @@ class Evaluation:
         """
         if items is None:
             check(self._plan, self._engines, self._scorers, self._memory)
+        check_sandbox(self._sandbox, *(parse(arm.strategy) for arm in self._plan.arms))
         async with anyio.create_task_group() as generating:
             pool = Pool(self._engines, generating, keep=self._keep, known=self._known)
             for groups in self._rounds(items):
@@ -255,6 +260,7 @@ class Evaluation:
                 budget=Budget.parse(job.arm.budget),
                 seed=job.seed,
                 memory=self._memory if recalls(strategy) else None,
+                sandbox=self._sandbox,
                 watchers=[recording, *([events.append] if self._plan.asks else [])],
                 trace=self._writer.id,
             )

@@ -42,7 +42,11 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 3
 """Examples that failed, and inputs that tell two programs apart, that a prompt shows at most."""
-POINTS: Final[dict[tuple[str | None, str | None], tuple[float, float]]] = {("A", "B"): (1.0, 0.0), ("B", "A"): (0.0, 1.0), ("tie", "tie"): (0.5, 0.5)}
+POINTS: Final[dict[tuple[str | None, str | None], tuple[float, float]]] = {
+    ("A", "B"): (1.0, 0.0),
+    ("B", "A"): (0.0, 1.0),
+    ("tie", "tie"): (0.5, 0.5),
+}
 """By the judge's two verdicts, the second with the order swapped; where they contradict each other, nobody gets any."""
 
 

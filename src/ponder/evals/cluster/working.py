@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ponder.core.errors import PonderError, UsageError
 from ponder.evals.cluster.relaying import Broke, Counted, Opened, Over, Relay, Took
+from ponder.evals.executions import Shared
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, Tally
 from ponder.runtime.equality import Equality
@@ -122,6 +123,7 @@ class Worker:
                 scorers=outfit.scorers,
                 policies=outfit.policies,
                 memory=outfit.memory,
+                sandbox=Shared(outfit.sandbox),
                 at_once=outfit.at_once,
                 known=known,
                 tell=self._told,
