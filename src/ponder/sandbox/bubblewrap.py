@@ -41,7 +41,7 @@ class Limits:
 
     """
 
-    seconds: float = 3.0
+    seconds: float = 2.0
     cpu: int = 5
     wall: float = 10.0
     memory: int = 1024 * MB

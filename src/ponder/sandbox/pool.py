@@ -24,6 +24,10 @@ AT_ONCE: Final = 2
 """Programs that run at a time: they compete with the model for the processor."""
 
 
+PATIENCE: Final = 2
+"""Inputs that may take too long before a program is asked no more."""
+
+
 class Sandbox:
     """Runs programs that nobody trusts, each in a sandbox of its own.
 
@@ -49,7 +53,8 @@ class Sandbox:
     async def execute(self, program: str, inputs: Sequence[Input]) -> list[Execution]:
         """What the program gives for each input, in their order; one that fails, or takes too long, has an `error`.
 
-        The inputs are given one after the other to the same process. Once that has ended, the rest have its error.
+        The inputs are given one after the other to the same process. Once that has ended, or took too long twice, the
+        rest have its error.
 
         Raises:
             NoSandbox: nothing can be run here; nothing was.
@@ -125,11 +130,14 @@ class Sandbox:
 
     async def _answers(self, box: Box, inputs: Sequence[Input]) -> list[Execution]:
         found: list[Execution] = []
+        late = 0
         began = anyio.current_time()
         ended = ""
         for one in inputs:
             if not ended and anyio.current_time() - began > self.limits.wall:
                 ended = f"TimeoutError: the program took longer than {self.limits.wall:g} s in all"
+            elif not ended and late == PATIENCE:
+                ended = f"TimeoutError: it took too long on {late} inputs before, and was not asked again"
             if ended:
                 found.append(Execution(error=ended))
                 continue
@@ -140,6 +148,7 @@ class Sandbox:
             except Ended as error:
                 ended = str(error)
                 told = {"error": ended}
+            late += str(told.get("error")).startswith("TimeoutError")
             found.append(Execution.told(told, time.perf_counter() - started))
         return found
 
