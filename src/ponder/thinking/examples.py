@@ -44,6 +44,7 @@ _SPOKEN: Final = {
     "TRUE": "True",
     "FALSE": "False",
 }
+_DOCSTRING: Final = re.compile("\"\"\"|'''")
 _END: Final = re.compile(r"\s*(?:$|[.;,)(#\n]|//|\*\*)|\s+[A-Za-z]")
 
 
@@ -118,20 +119,21 @@ def _called(text: str, function: str) -> Iterator[Example]:
         if (read := _call(text, at, function)) is None:
             continue
         call, end = read
-        line = text[end:].partition("\n")[0]
+        line = _DOCSTRING.split(text[end:].partition("\n")[0])[0]
         value = None
         if gives := _GIVES.match(line):
             value = _value(line[gives.end() :])
         elif text[:at].rstrip(" ").endswith(">>>") and not line.strip():
             below = text[end:].partition("\n")[2]
-            value = _value(re.split(r"\n\s*(?:\n|>>>|\"\"\"|''')", below, maxsplit=1)[0].strip(), whole=True)
+            shown = re.split(r"\n\s*(?:\n|>>>)", _DOCSTRING.split(below)[0])[0]
+            value = _value(shown.strip(), whole=True)
         if value is not None:
             yield Example(call, value)
 
 
 def _assigned(text: str, function: str, names: Sequence[str]) -> Iterator[Example]:
     for start in _INPUT.finditer(text):
-        rest = text[start.end() : start.end() + LONGEST]
+        rest = _DOCSTRING.split(text[start.end() : start.end() + LONGEST])[0]
         output = _OUTPUT.search(rest)
         if output is None:
             continue

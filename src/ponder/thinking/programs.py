@@ -22,7 +22,8 @@ _BLOCK: Final = re.compile(
 )
 _PYTHON: Final = frozenset({"", "python", "python3", "py", "py3"})
 _DEFINES: Final = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
-_ASSERTS: Final = re.compile(r"^[ \t]*assert\b[^\n]*?\b([A-Za-z_]\w*)[ \t]*\(", re.MULTILINE)
+_ASSERTS: Final = re.compile(r"^[ \t]*assert\b[^\n]*", re.MULTILINE)
+_CALLS: Final = re.compile(r"\b([A-Za-z_]\w*)[ \t]*\(")
 _NAMED: Final = re.compile(r"\bfunction (?:named|called) [`\"']?([A-Za-z_]\w*)")
 _WRAPPED: Final = frozenset(
     {"set", "abs", "round", "math", "sorted", "list", "tuple", "len", "isclose", "not", "str"}
@@ -57,7 +58,8 @@ def asked(question: str) -> Asked | None:
     for code in reversed(blocks(question) or [question]):
         if (found := _shown(code)) is not None:
             return found
-    called = [name for name in _ASSERTS.findall(question) if name not in _WRAPPED]
+    asserted = "\n".join(_ASSERTS.findall(question))
+    called = [name for name in _CALLS.findall(asserted) if name not in _WRAPPED]
     called = called or _NAMED.findall(question)
     return Asked(called[0]) if called else None
 

@@ -1,0 +1,161 @@
+"""Programming problems from files, graded by tests in a sandbox; nothing is lost where rows or tests are wrong."""
+
+import json
+
+import anyio
+import pytest
+from sandbox.boxes import needed
+from support import Keys
+
+from ponder.core import events as e
+from ponder.core.calls import Usage
+from ponder.core.errors import NoSandbox
+from ponder.core.executions import Call, Execution
+from ponder.evals.executions import Shared, recorded
+from ponder.evals.graders import Graders
+from ponder.evals.study import item_body, item_of
+from ponder.evals.tasks import load
+from ponder.runtime.equality import Equality
+from ponder.sandbox import Sandbox
+
+ROW = {
+    "task_id": "T/1",
+    "prompt": 'def helper(x):\n    return x\n\n\ndef double(n):\n    """Twice n.\n    >>> double(2)\n    4\n    """\n',
+    "entry_point": "double",
+    "canonical_solution": "    return 2 * helper(n)\n",
+    "test": "def check(candidate):\n    for n in range(5):\n        assert candidate(n) == 2 * helper(n)\n    assert abs(candidate(0.5) - 1) < 1e-9\n",
+}
+MBPP = {
+    "task_id": 2,
+    "text": "Write a function to add one.",
+    "code": "def plus(n):\n    return n + one",
+    "test_list": ["assert plus(1) == 2", "assert plus(-1) == 0"],
+    "test_setup_code": "",
+    "challenge_test_list": ["assert plus(10) == 11"],
+}
+
+
+def loaded(tmp_path, *rows):
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
+    return load(str(path))
+
+
+def graded(items_and_answers):
+    async def job():
+        sandbox, equality = Sandbox(), Equality()
+        graders = Graders(equality, sandbox=sandbox)
+        try:
+            return [
+                await graders.grade(item, answer) for item, answer in items_and_answers
+            ], graders.programs.wrong
+        finally:
+            await graders.aclose()
+            await equality.aclose()
+            await sandbox.aclose()
+
+    return anyio.run(job)
+
+
+def test_rows_of_both_kinds_are_problems(tmp_path):
+    (one,) = loaded(tmp_path, ROW).items
+    assert one.problem.id == "mine/T-1"
+    assert (one.problem.kind, one.grader, one.problem.public_tests) == ("code", "tests", ())
+    assert "check(candidate)" not in one.problem.question
+    assert "return 2 * helper" not in one.problem.question
+    (two,) = loaded(tmp_path, MBPP).items
+    assert "assert plus(1) == 2" in two.problem.question
+    assert "plus(10)" not in two.problem.question
+    assert two.meta["function"] == "plus"
+    again = item_of(one.problem.id, json.loads(json.dumps(item_body(one))))
+    assert (again.problem, again.meta, again.gold) == (one.problem, one.meta, one.gold)
+
+
+def test_rows_that_are_wrong_are_named_and_the_rest_is_kept(tmp_path):
+    wrong = [
+        ROW,
+        ROW | {"test": "def check(candidate:"},
+        ROW | {"test": "pass", "task_id": "T/3"},
+        ROW | {"prompt": 7},
+        ROW | {"entry_point": "no name"},
+        {"test_list": [], "text": "x"},
+        {"test_list": ["assert True"], "text": "x"},
+        {"test_list": "assert f(1)"},
+        {"entry_point": "f"},
+    ]
+    found = loaded(tmp_path, *wrong)
+    assert [item.gold is None for item in found.items] == [False, True, True, True]
+    assert len({item.problem.id for item in found.items}) == 4
+    assert len(found.complaints) == 8
+    assert "line 2: its tests are no Python; it is run and not graded" in found.complaints[0]
+
+
+@needed
+def test_grades(tmp_path):
+    (item,) = loaded(tmp_path, ROW).items
+    right = "def double(n):\n    return helper(n) + n"
+    answers = [
+        (right, True),
+        (f"Here:\n```python\n{right}\n```\nIt works.", True),
+        ("return 2 * n", True),
+        ("def double(n):\n    return 4", False),
+        ("def double(n):\n    raise AssertionError", False),
+        ("def twice(n):\n    return 2 * n", False),
+        ("print('OK')\nimport os\nos._exit(0)", False),
+        ("def double(n):\n    while True: pass", False),
+        ("no program at all (", False),
+        ("", False),
+        (None, False),
+    ]
+    grades, wrong = graded([(item, answer) for answer, _ in answers])
+    assert grades == [grade for _, grade in answers]
+    assert wrong == {}
+
+
+@needed
+def test_nobody_is_graded_by_tests_that_their_own_solution_fails(tmp_path):
+    (item,) = loaded(tmp_path, MBPP).items  # its solution knows no `one`
+    (sound,) = loaded(tmp_path, MBPP | {"code": "def plus(n): return n + 1", "task_id": 3}).items
+    answer = "def plus(n):\n    return n + 1"
+    grades, wrong = graded(
+        [(item, answer), (sound, answer), (sound, "def plus(n): return 2 if n == 1 else 0")]
+    )
+    assert grades == [None, True, False]
+    assert list(wrong) == ["mine/2"]
+
+
+def test_without_a_sandbox_programs_are_not_graded(tmp_path):
+    (item,) = loaded(tmp_path, ROW).items
+    with pytest.raises(NoSandbox):
+        anyio.run(Graders(Keys()).grade, item, "def double(n): return 2 * n")
+
+
+def test_arms_share_executions_and_a_run_file_gives_them_back():
+    asked = []
+
+    class Counting:
+        name = "counting"
+
+        async def execute(self, program, inputs):
+            asked.append(len(inputs))
+            await anyio.lowlevel.checkpoint()
+            return [Execution(one.args, None, 1.0) for one in inputs]
+
+    async def job():
+        shared = Shared(Counting())
+        a, b, c = (Call("f", text) for text in "abc")
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(shared.execute, "program", [a, b])
+        return await shared.execute("program", [c, b, c])
+
+    assert [one.output for one in anyio.run(job)] == ["c", "b", "c"]
+    assert [n for n in asked if n] == [2, 1]
+    told = (('{"args": "a", "function": "f"}', "1", None), ('{"args": "b", "function": "f"}', None, "E: x"))
+    known = recorded([e.Executed("0", "program", told, Usage(calls=1, seconds=4.0))])
+
+    async def again():
+        return await Shared(Counting(), known).execute("program", [Call("f", "b"), Call("f", "a")])
+
+    assert anyio.run(again) == [Execution(None, "E: x", 2.0), Execution("1", None, 2.0)]
+    assert [n for n in asked if n] == [2, 1]
