@@ -39,7 +39,7 @@ def sandboxed(folder: Path, tier: Tier) -> Figure:
     return Figure(
         f"{found}; the longest took {max(one.seconds for one in found.tried):.1f} s; {MANY} in parallel were gone after "
         f"{took:.0f} s and left {left} processes",
-        held=found.held and not left,
+        held=found.held and not found.late and not left,
     )
 
 

@@ -96,7 +96,7 @@ class _Ask:
     prompt: int
     whole: bool
     prices: Prices | None
-    counted: bool
+    counted: bool = False
 
 
 @dataclass(slots=True)

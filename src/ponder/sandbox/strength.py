@@ -31,13 +31,14 @@ BUSY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One attack: what came of it, whether the sandbox held, and how long it took from its first line to its end."""
+    """One attack: what came of it, whether the sandbox held, how long it took, and whether that was beyond its limit."""
 
     name: str
     family: str
     outcome: str
     held: bool
     seconds: float
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,19 @@ class Strength:
         return tuple(one for one in self.tried if not one.held)
 
     @property
+    def late(self) -> tuple[Tried, ...]:
+        """Those that were not stopped in time. On a machine that is too busy an honest program may be late as well."""
+        return tuple(one for one in self.tried if one.late)
+
+    @property
     def held(self) -> bool:
         return not self.escaped and not self.writes and not self.packets
 
     def __str__(self) -> str:
-        said = f"{len(self.tried)} attacks: {len(self.escaped)} escapes, {self.writes} writes on the host, {self.packets} packets"
+        said = (
+            f"{len(self.tried)} attacks: {len(self.escaped)} escapes, {self.writes} writes on the host, {self.packets} packets, "
+            f"{len(self.late)} stopped late"
+        )
         return said + (
             f"; got through: {', '.join(one.name for one in self.escaped)}" if self.escaped else ""
         )
@@ -98,8 +107,7 @@ async def _attacked(sandbox: Sandbox, attack: Attack, folder: str, port: int) ->
     (execution,) = await sandbox.execute(attack.program, [Call("attack", pack(((folder, port), {})))])
     late = execution.seconds > 2 * LIMITS.seconds + GRACE + BUSY  # its own lines before, and the input
     outcome = execution.error or f"it gave {str(execution.output)[:60]}"
-    held = execution.output != "true" and not late
-    return Tried(attack.name, attack.family, outcome, held, execution.seconds)
+    return Tried(attack.name, attack.family, outcome, execution.output != "true", execution.seconds, late)
 
 
 async def _forged(sandbox: Sandbox, forgery: Forgery) -> Tried:
