@@ -76,7 +76,7 @@ def test_a_server_that_is_not_there(ponder):
     assert "127.0.0.1:9 cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
     looked = ponder("doctor", "http://127.0.0.1:9/v1")
-    assert looked.returncode == 3
+    assert looked.returncode == 4
     assert "cannot be reached" in looked.stdout
     assert ponder("doctor", "nowhere").returncode == 2
     assert "no address" in ponder("solve", QUESTION, "-m", "http://user:secret@/v1").stderr

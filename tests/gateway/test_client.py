@@ -143,6 +143,32 @@ def test_more_choices_are_the_next_best_answers():
     assert len(plain.choices) == 3
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_whole_trace_comes_with_the_answer_where_it_is_asked_for(stream):
+    engine = solver(0.7)
+
+    async def job():
+        async with listening(engine) as (_, url), client(url) as ask:
+            got = await ask.chat.completions.create(
+                model="solver@vote4",
+                messages=ASK,
+                stream=stream,
+                extra_body={"ponder": {"return": "trace"}},
+            )
+            return (await _last(got)) if stream else got.ponder
+
+    trace = run(job)["trace"]
+    assert (trace[0]["kind"], trace[-1]["kind"]) == ("started", "finished")
+    written = [event for event in trace if event["kind"] == "extended"]
+    assert len(written) == 4
+    assert sum(event["usage"]["completion"] for event in written) == engine.completion_tokens
+    assert all(event["text"].startswith("Let me think.") for event in written)
+
+
+async def _last(stream):
+    return [chunk async for chunk in stream][-1].ponder
+
+
 TOOL = {
     "type": "function",
     "function": {

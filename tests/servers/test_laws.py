@@ -1,11 +1,15 @@
 """The engine keeps its laws on every dialect, as probed; what the probe finds is what the server does."""
 
 import json
+import shutil
+import ssl
+import subprocess
 
 import pytest
+from aiohttp import web
 from serving import DIALECTS, layered, run, served
 
-from ponder import UnknownName, Unsupported, UsageError
+from ponder import EngineError, TransientError, UnknownName, Unsupported, UsageError
 from ponder.core.calls import Sampling
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
@@ -171,3 +175,76 @@ def test_addresses_that_are_none(url, says):
     with pytest.raises(UsageError, match=says) as caught:
         Link(url)
     assert "secret" not in str(caught.value)
+
+
+# -- schemas and certificates ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_schema_reaches_every_server_as_response_format(dialect):
+    """Which all of them take at their chat interface, whatever else they call grammars."""
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    prompt = Prompt((Message("user", "Give me an object."),), response_format=schema)
+    sent = []
+
+    async def job():
+        async with served(dialect, Scripted({'{"a": 1}': 1.0})) as (_, server):
+            stream = server.link.stream
+
+            def keeping(path, body, *more):
+                sent.append((path, body))
+                return stream(path, body, *more)
+
+            server.link.stream = keeping
+            return await server.extend(Prefix(prompt), Sampling(max_tokens=20))
+
+    assert run(job).text == '{"a": 1}'
+    [(path, body)] = sent
+    assert path == "/v1/chat/completions"
+    assert body["response_format"] == schema
+
+
+def certified(folder):
+    """A certificate that nobody but its own file vouches for: (certificate, key)."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not there to make a certificate")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return cert, key
+
+
+def test_certificates_are_verified_against_the_file_that_is_named(tmp_path):
+    cert, key = certified(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    strange, _ = certified(other)
+
+    async def models(_):
+        return web.json_response({"data": [{"id": "m"}]})
+
+    async def job():
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        app = web.Application()
+        app.add_routes([web.get("/v1/models", models)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            told = await Link(url, ca=cert).get("/v1/models")
+            for ca in (None, strange):
+                with pytest.raises(
+                    EngineError, match=r"certificate of .* cannot be verified.* `ca` of this model"
+                ) as no:
+                    await Link(url, ca=ca).get("/v1/models")
+                assert not isinstance(no.value, TransientError), "another try would not help"
+            return told
+        finally:
+            await runner.cleanup()
+
+    assert run(job) == {"data": [{"id": "m"}]}

@@ -693,7 +693,7 @@ def doctor(
         table, fine = doctors.checkup(settings, model, say if tune else None)
     out().print(table)
     if not fine:
-        raise SystemExit(3)
+        raise SystemExit(4 if upstream else 3)
 
 
 @_command

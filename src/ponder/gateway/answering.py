@@ -12,7 +12,7 @@ import anyio
 from ponder.core.errors import OutOfBudget, PonderError
 from ponder.gateway.as_is import AsIs, as_is
 from ponder.gateway.refusals import Refusal, refusal
-from ponder.gateway.rendering import candidates, receipt, said, split, top, usage_of
+from ponder.gateway.rendering import candidates, receipt, said, split, top, trace, usage_of
 from ponder.gateway.replying import DONE, SSE, Outbox
 from ponder.runtime.attempt import GRACE
 from ponder.runtime.preflight import check_memory, check_roles, preflight
@@ -76,6 +76,7 @@ class Answering:
     _shown: int = 0
     _shown_thinking: int = 0
     _outbox: Outbox | None = None
+    _events: list[e.Event] = field(default_factory=list)
 
     def checked(self) -> Strategy:
         """The strategy, able to work on this model.
@@ -111,8 +112,6 @@ class Answering:
         body["choices"] = [self._choice(i, choice) for i, choice in enumerate(choices)]
         body["usage"] = self._usage(result, chosen, choices)
         body["ponder"] = self._receipt(result)
-        if self.asked.ponder.get("return") == "candidates":
-            body["ponder"]["candidates"] = candidates(result)
         headers = {
             "x-ponder-strategy": self.chosen.name.encode("ascii", "replace").decode(),
             "x-ponder-spent-tokens": str(self.spent.completion),
@@ -145,6 +144,10 @@ class Answering:
             group.start_soon(job)
             await outbox.sent(reply)
         await reply.end()
+
+    @property
+    def _return(self) -> str:
+        return str(self.asked.ponder.get("return") or "answer")
 
     @property
     def spent(self) -> Usage:
@@ -223,6 +226,8 @@ class Answering:
     # -- what a stream is told -----------------------------------------------------------------------------------------
 
     def _saw(self, event: e.Event) -> None:
+        if self._return == "trace":
+            self._events.append(event)
         if event.kind == "extended":
             self.counts["finished"] += 1
         elif event.kind == "failed":
@@ -287,17 +292,13 @@ class Answering:
                 calls = [{"index": at, **call} for at, call in enumerate(choice.calls)]
                 self._chunk({"tool_calls": calls}, index=i)
             last = i == len(choices) - 1
-            self._chunk({}, index=i, finish=choice.finish, more=self._last(result) if last else None)
+            self._chunk(
+                {}, index=i, finish=choice.finish, more={"ponder": self._receipt(result)} if last else None
+            )
         if self.asked.usage and self._outbox:
             body = self._envelope(self._object)
             body |= {"choices": [], "usage": self._usage(result, chosen, choices)}
             self._outbox.event(body)
-
-    def _last(self, result: Result) -> dict[str, Any]:
-        more: dict[str, Any] = {"ponder": self._receipt(result)}
-        if self.asked.ponder.get("return") == "candidates":
-            more["ponder"]["candidates"] = candidates(result)
-        return more
 
     # -- forms --------------------------------------------------------------------------------------------------------
 
@@ -348,4 +349,9 @@ class Answering:
         return usage_of(result.usage, chosen, choices, self.world.usage_mode)
 
     def _receipt(self, result: Result) -> dict[str, Any]:
-        return receipt(result, self.chosen, self.request, self.counts, result.usage)
+        told = receipt(result, self.chosen, self.request, self.counts, result.usage)
+        if self._return == "candidates":
+            told["candidates"] = candidates(result)
+        elif self._return == "trace":
+            told["trace"] = trace(self._events)
+        return told

@@ -26,7 +26,7 @@ PONDER: Final = {
     "budget": "the same as ponder writes it: 4k,30s",
     "deadline_s": "seconds until the answer, or the best so far",
     "on_exhausted": "best_so_far or error",
-    "return": "answer or candidates",
+    "return": "answer, candidates or trace",
     "progress": "comments, reasoning or none: how a stream tells how it goes",
     "kind": "how answers are read and compared",
 }
@@ -138,7 +138,7 @@ def _ponder(given: Any) -> Mapping[str, Any]:
             )
     for key, known in (
         ("on_exhausted", ("best_so_far", "error")),
-        ("return", ("answer", "candidates")),
+        ("return", ("answer", "candidates", "trace")),
         ("progress", ("comments", "reasoning", "none")),
         ("kind", KINDS),
     ):

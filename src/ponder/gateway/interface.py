@@ -62,7 +62,7 @@ _OF_PONDER: Final[dict[str, dict[str, Any]]] = {
     },
     "deadline_s": {"type": ["number", "null"], "exclusiveMinimum": 0},
     "on_exhausted": {"enum": ["best_so_far", "error"]},
-    "return": {"enum": ["answer", "candidates"]},
+    "return": {"enum": ["answer", "candidates", "trace"]},
     "progress": {"enum": ["comments", "reasoning", "none"]},
     "kind": {"enum": list(ANSWERS)},
 }

@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ponder.store.coding import encode
 from ponder.thinking.called import tool_calls
 from ponder.thinking.structured import fences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ponder.core import events as e
     from ponder.core.calls import Usage
     from ponder.core.markers import Markers
     from ponder.core.prefix import Prefix
@@ -156,6 +158,14 @@ def receipt(
             "estimated": spent.estimated,
         },
     }
+
+
+def trace(events: Sequence[e.Event]) -> list[dict[str, Any]]:
+    """What happened, in order: each event with its kind, its place in the program, and what run files keep of it."""
+    return [
+        {"kind": one.kind, "place": one.place, **json.loads(encode(one), parse_constant=lambda _: None)}
+        for one in events
+    ]
 
 
 def candidates(result: Result) -> list[dict[str, Any]]:
