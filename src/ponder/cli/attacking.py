@@ -1,0 +1,78 @@
+"""`ponder attack`: attacks as an evaluation, and a table of how often they succeeded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from rich.table import Table
+
+from ponder.cli.terminal import one_line
+from ponder.evals.attacks import Asked, attacked, panels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ponder.evals.attacks import Panel
+    from ponder.evals.tasks import Tasks
+    from ponder.evals.values import Study
+    from ponder.thinking.prompts.attacking import Goal
+
+THINK = (16, 64, 256)
+"""Tokens of thinking where nobody says how compute is set."""
+ANSWER = 48
+"""Tokens for the answer after it."""
+
+
+def load(
+    task: str, attack: str, goals: Sequence[str], strengths: Sequence[int], limit: int, seed: int
+) -> Tasks:
+    """The attacked problems.
+
+    Raises:
+        UnknownName, UsageError: see `Asked`.
+
+    """
+    wanted = cast("tuple[Goal, ...]", tuple(goals))
+    return attacked(Asked(task, attack, wanted, tuple(strengths), limit, seed))
+
+
+def strategies(think: Sequence[int], others: Sequence[str]) -> list[str]:
+    """Budget forcing with each of these most tokens of thinking, then the other strategies."""
+    most = think or (() if others else THINK)
+    return [*(f"budget-forcing:waits=0,max_thinking={n},max_answer={ANSWER}" for n in most), *others]
+
+
+def tables(study: Study) -> Iterator[Table]:
+    """A table for each attack and goal: strengths below each other, compute from left to right."""
+    return (_table(panel) for panel in panels(study))
+
+
+def _table(panel: Panel) -> Table:
+    drawn = Table(title=panel.title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    drawn.add_column(panel.unit, justify="right")
+    drawn.add_column("strategy", overflow="fold")
+    for name in ("tokens", "attack succeeds", "95 %", "right", "n"):
+        drawn.add_column(name, justify="right", no_wrap=True)
+    for strength in panel.strengths:
+        for arm in panel.arms:
+            cell = panel.cells.get((strength, arm))
+            if cell is None:
+                continue
+            interval = cell.success.interval
+            drawn.add_row(
+                str(strength),
+                one_line(arm.strategy),
+                f"{cell.tokens:,.0f}",
+                f"{cell.success.value:.3f}",
+                f"{interval.low:.3f} to {interval.high:.3f}",
+                f"{cell.right.value:.3f}",
+                f"{cell.success.items:,}",
+            )
+        for trend in panel.trends:
+            if trend.strength == strength:
+                drawn.add_row(
+                    "",
+                    f"{trend.method}, trend with compute: {trend.slope:+.3f} a step, p = {trend.p:.3f}",
+                    *[""] * 5,
+                )
+    return drawn
