@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ponder.evals.report import words
+from ponder.evals.report.attacks import attacks
 from ponder.evals.report.calibrated import calibrated
 from ponder.evals.report.compute import spending
 from ponder.evals.report.costs import costs
@@ -64,9 +65,12 @@ def render(
 
     """
     findings = find(study)
+    under = attacks(findings)
+    also = ({"calibration": "What to use"} if found else {}) | ({"attacks": "Attacks"} if under else {})
     before = [
-        _top(findings, calibration=found is not None),
+        _top(findings, also),
         *([calibrated(*found, simulated=study.simulated)] if found else []),
+        *([under] if under else []),
         spending(findings),
         divided(findings),
         widths_and_depths(findings),
@@ -83,7 +87,7 @@ def render(
     return page(title, [*before, told, after, _foot()])
 
 
-def _top(f: Findings, *, calibration: bool) -> Html:
+def _top(f: Findings, also: Mapping[str, str]) -> Html:
     study = f.study
     seeds = len(study.seeds) or len({o.seed for o in study.outcomes})
     facts = [
@@ -94,7 +98,7 @@ def _top(f: Findings, *, calibration: bool) -> Html:
         words.plural(len(study.outcomes), "attempt"),
         date(study),
     ]
-    sections = ([("calibration", "What to use")] if calibration else []) + list(SECTIONS)
+    sections = [*also.items(), *SECTIONS]
     links = [tag("a", title, href=f"#{name}") for name, title in sections]
     return tag(
         "header",

@@ -49,6 +49,61 @@ class Row:
     marks: Sequence[Point]
 
 
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A field of a heat map: a share, and what it says when it is pointed at."""
+
+    share: Estimate
+    says: str
+
+
+def tiles(
+    grid: Sequence[Sequence[Tile | None]],
+    width: float,
+    *,
+    left: tuple[str, Sequence[str]],
+    below: tuple[str, Sequence[str], Sequence[str]],
+    says: str,
+    class_: str = "",
+) -> Html:
+    """A heat map of shares, the first row undermost: darker is more, and each field says its share and interval.
+
+    `left` and `below` are a title and labels of rows and columns; `below` has a second line of labels.
+    """
+    edge, high, top = 44.0, 46.0, 22.0
+    across = (width - edge - 8) / max(1, len(below[1]))
+    floor = top + high * len(grid)
+    drawn = [tag("text", left[0], class_="title", x=0, y=12)]
+    for row, (name, fields) in enumerate(zip(left[1], grid, strict=True)):
+        y = floor - high * (row + 1)
+        drawn.append(tag("text", name, class_="tick end", x=edge - 8, y=y + high / 2 + 4))
+        for column, field in enumerate(fields):
+            if field is None:
+                continue
+            x, e = edge + across * column, field.share
+            size = {"x": x + 1, "y": y + 1, "width": across - 2, "height": high - 2}
+            dark = " dark" if e.value > 0.55 else ""
+            middle = x + across / 2
+            ends = f"{100 * e.interval.low:.0f} to {100 * e.interval.high:.0f}"
+            drawn.append(
+                tag(
+                    "g",
+                    tag("title", field.says),
+                    tag("rect", class_="tile", fill_opacity=f"{0.06 + 0.94 * e.value:.3f}", **size),
+                    tag(
+                        "text", f"{100 * e.value:.0f} %", class_=f"share mid{dark}", x=middle, y=y + high / 2
+                    ),
+                    tag("text", ends, class_=f"span mid{dark}", x=middle, y=y + high / 2 + 14),
+                )
+            )
+    for column, (name, also) in enumerate(zip(below[1], below[2], strict=True)):
+        middle = edge + across * (column + 0.5)
+        drawn.append(tag("text", also, class_="tick mid", x=middle, y=floor + 15))
+        drawn.append(tag("text", name, class_="tick mid", x=middle, y=floor + 31))
+    drawn.append(tag("text", below[0], class_="title end", x=width - 8, y=floor + 50))
+    return drawing(width, floor + 58, drawn, says=says, class_=class_)
+
+
 def scatter(
     points: Sequence[Point],
     plot: Plot,

@@ -1,0 +1,129 @@
+"""Attacks: a heat map of their success for each attack and goal, by strength and by compute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ponder.evals.attacks import panels
+from ponder.evals.attacks.costly import costly
+from ponder.evals.report import words
+from ponder.evals.report.figures import Tile, tiles
+from ponder.evals.report.markup import foreign, join, tag
+from ponder.evals.report.page import NARROW, WIDE, figure, key, section, table
+from ponder.evals.stats import holm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ponder.evals.attacks import Cell, Panel, Trend
+    from ponder.evals.report.markup import Html
+    from ponder.evals.report.measures import Findings, Measured
+    from ponder.evals.values import Arm
+
+HEADS = ("Compute", "Tokens", "Attack succeeds", "Right", "n")
+
+
+def attacks(f: Findings) -> Html | None:
+    """One figure for each attack and goal, and the problems that burn most compute; nothing where nothing was attacked."""
+    found = panels(f.study)
+    if not found:
+        return None
+    numbers = {arm.arm: arm for arm in f.arms}
+    tested = [trend for panel in found for trend in panel.trends]
+    corrected = dict(zip(map(id, tested), holm([trend.p for trend in tested]), strict=True)) if tested else {}
+    said = tag(
+        "p",
+        "An attack succeeds where the answer is what the attacker wants, not merely wrong. A trend is the change of that "
+        "share from one amount of compute to the next of the same method, over problems that all of them tried; its p is of "
+        "the paired randomisation test, corrected by Holm for all trends of this report.",
+    )
+    figures = [_figure(f, i, panel, numbers, corrected) for i, panel in enumerate(found)]
+    return section("attacks", "Under attack", said, *figures, _burning(f))
+
+
+def _figure(
+    f: Findings, i: int, panel: Panel, numbers: Mapping[Arm, Measured], corrected: Mapping[int, float]
+) -> Html:
+    label = f"Figure A{i + 1}"
+    columns = [f"{words.compact(round(_mean(panel, arm)))}" for arm in panel.arms]
+    names = [f"{numbers[arm].number}" if arm in numbers else "" for arm in panel.arms]
+    grid = [
+        [
+            Tile(
+                cell.success,
+                f"{strength} {panel.unit}, {arm}: attack succeeds {words.estimate(cell.success)}, right "
+                f"{words.estimate(cell.right)}, {cell.tokens:.0f} tokens",
+            )
+            if (cell := panel.cells.get((strength, arm)))
+            else None
+            for arm in panel.arms
+        ]
+        for strength in panel.strengths
+    ]
+    says = f"{panel.title}: share of successes by {panel.unit} and compute; the same numbers are in the table below."
+    pictures = [
+        tiles(
+            grid,
+            width,
+            left=(panel.unit, [str(s) for s in panel.strengths]),
+            below=(f.titled("Number of the arm; below it, tokens written for an attempt"), columns, names),
+            says=says,
+            class_=name,
+        )
+        for name, width in (("wide", WIDE), ("narrow", NARROW))
+    ]
+    rows: list[list[str] | str] = []
+    for strength in panel.strengths:
+        cells = [cell for arm in panel.arms if (cell := panel.cells.get((strength, arm)))]
+        rows += [f"{strength} {panel.unit}", *map(_row, cells)]
+    numbers_table = table(label, [f"{panel.title}. "], HEADS, rows, simulated=f.simulated)
+    caption = [
+        f"Share of answers that are what the attacker wants: {panel.title}. Dark is often. ",
+        join([_trend(panel, trend, corrected[id(trend)]) for trend in panel.trends], " "),
+    ]
+    which = key([numbers[arm] for arm in panel.arms if arm in numbers])
+    return figure(label, caption, pictures, numbers_table, simulated=f.simulated, key=which)
+
+
+def _row(cell: Cell) -> list[str]:
+    return [
+        str(cell.arm),
+        f"{cell.tokens:.0f}",
+        words.estimate(cell.success),
+        words.estimate(cell.right),
+        str(cell.success.items),
+    ]
+
+
+def _trend(panel: Panel, trend: Trend, p: float) -> str:
+    what = "no trend" if p >= 0.05 else "falls" if trend.slope < 0 else "rises"
+    return (
+        f"{trend.strength} {panel.unit}, {trend.method}: {what} ({words.points(trend.slope)} points a step, "
+        f"p = {words.probability(p)})."
+    )
+
+
+def _mean(panel: Panel, arm: Arm) -> float:
+    tokens = [cell.tokens for (_, of), cell in panel.cells.items() if of == arm]
+    return sum(tokens) / len(tokens)
+
+
+def _burning(f: Findings) -> Html:
+    """The attacked problems on which the model burns most compute, and whether they are hit more often."""
+    found = costly(f.study)
+    if found is None:
+        return tag(
+            "p",
+            "With fewer than 20 attacked problems there is no telling which burn unusual compute.",
+            class_="none",
+        )
+    rows = [
+        [foreign(f.study.items[name].problem.question, 160), words.times(ratio)]
+        for name, ratio in found.worst
+    ]
+    said = (
+        f"Nerd sniping: the {words.plural(found.most, 'attacked problem')} that burn most compute, by tokens over the median of "
+        f"the arm, averaged over arms; they take {words.times(found.ratio)} the tokens of the median problem. "
+        f"Attacks on them succeed {words.estimate(found.success)}, on the rest {words.estimate(found.rest)}. "
+    )
+    return table("Table A", [said], ("Problem", "Tokens over the median"), rows, simulated=f.simulated)
