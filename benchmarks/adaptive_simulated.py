@@ -26,14 +26,17 @@ from ponder.thinking.votes import beta, majority
 RULE = AdaptiveConsistency()
 HOW = Sampling(temperature=RULE.temperature, top_k=RULE.top_k)
 SKILLS = (0.034, 0.569)  # one sample is right on 44.4 % and 85 % of the problems
-WRONG = (1, 2, 3, 8, 24)
+WRONG = (1, 2, 3, 5, 6, 8, 10, 24)
+SURE = (0.95, 0.97)  # the paper's threshold, and one that five equal answers in a row reach, and four do not
 PATH = Prefix(Prompt(raw=""))
 
 
-def attempt(shares: dict[str, float], chance: random.Random) -> tuple[str | None, str | None, int]:
+def attempt(
+    shares: dict[str, float], chance: random.Random, sure: float = THRESHOLDS[RULE.rule]
+) -> tuple[str | None, str | None, int]:
     """The answer of the rule, that of all samples, and how many the rule drew."""
     drawn = [Candidate(PATH, a, a) for a in chance.choices([*shares], [*shares.values()], k=RULE.n)]
-    k = next((k for k in range(4, RULE.n) if beta(drawn[:k]) >= THRESHOLDS[RULE.rule]), RULE.n)
+    k = next((k for k in range(4, RULE.n) if beta(drawn[:k]) >= sure), RULE.n)
     return majority(drawn[:k]).answer, majority(drawn).answer, k
 
 
@@ -67,12 +70,16 @@ def measure(skill: float, limit: int) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def alike(p: float, wrong: int, times: int) -> str:
-    """What is saved where every problem is the same: one sample right with `p`, and so many wrong answers alike."""
+def alike(p: float, wrong: int, sure: float, times: int) -> str:
+    """What is saved where every problem is the same: one sample right with `p`, and so many wrong answers alike.
+
+    Where samples come singly; and where they are paid for in whole blocks, as if none were cancelled in flight.
+    """
     shares = {"right": p} | {str(i): (1 - p) / wrong for i in range(wrong)}
     chance = random.Random(0)
-    drawn = sum(attempt(shares, chance)[2] for _ in range(times))
-    return f"{1 - drawn / times / RULE.n:.1%}"
+    drawn = [attempt(shares, chance, sure)[2] for _ in range(times)]
+    whole = [min(RULE.n, -(-k // RULE.block) * RULE.block) for k in drawn]
+    return " / ".join(f"{1 - sum(k) / times / RULE.n:.1%}" for k in (drawn, whole))
 
 
 if __name__ == "__main__":
@@ -84,8 +91,9 @@ if __name__ == "__main__":
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for skill in SKILLS:
         print(measure(skill, limit), flush=True)
-    print(
-        f"\n| one sample | {' | '.join(f'{n} wrong answers' for n in WRONG)} |\n|{'---|' * (len(WRONG) + 1)}"
-    )
+    heads = ["one sample", "sure", *(f"{n} wrong answer{'s' if n > 1 else ''}" for n in WRONG)]
+    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for p in (0.444, 0.85):
-        print(f"| {p} | {' | '.join(alike(p, n, max(1, limit // 5)) for n in WRONG)} |", flush=True)
+        for sure in SURE:
+            cells = (alike(p, n, sure, limit) for n in WRONG)
+            print(f"| {p} | {sure} | {' | '.join(cells)} |", flush=True)

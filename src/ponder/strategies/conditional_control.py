@@ -27,7 +27,7 @@ class ConditionalControl:
     aliases: ClassVar[tuple[str, ...]] = ("token-conditional",)
     paper: ClassVar[str] = "2501.19393"
     cost: ClassVar[str] = "L"
-    needs: ClassVar[frozenset[Ability]] = frozenset({"continue", "stop_ids"})
+    needs: ClassVar[frozenset[Ability]] = frozenset({"continue"})
 
     condition: Literal["tokens", "steps", "short", "long"] = "tokens"
     n: Count = 512

@@ -25,7 +25,7 @@ class RejectionSampling:
     name: ClassVar[str] = "rejection-sampling"
     paper: ClassVar[str] = "2501.19393"
     cost: ClassVar[str] = "E[tries] * L, at most n * L"
-    needs: ClassVar[frozenset[Ability]] = frozenset({"continue", "stop_ids"})
+    needs: ClassVar[frozenset[Ability]] = frozenset({"continue"})
 
     limit: Count = 128
     n: Count = 64
