@@ -45,13 +45,14 @@ class Load(NamedTuple):
 
 
 def best(
-    all_of_them: list[tuple[Contender, str]], clients: int, rounds: int, seconds: float
+    upstream: Contender, all_of_them: list[tuple[Contender, str]], clients: int, rounds: int, seconds: float
 ) -> dict[tuple[str, str], Load]:
     """The best of each contender's turns, which they take one after the other: what else the machine does befalls all."""
     found: dict[tuple[str, str], list[Load]] = {}
     for _ in range(rounds):
         for it, kind in all_of_them:
             found.setdefault((it.name, kind), []).append(loaded(it, it.body(kind), clients, seconds))
+            rest(upstream)
     return {
         who: Load(
             max(one.rate for one in loads),
@@ -63,6 +64,14 @@ def best(
         )
         for who, loads in found.items()
     }
+
+
+def rest(upstream: Contender) -> None:
+    """Wait until nobody works for clients that have left: OptiLLM goes on for them, in the time of the next one."""
+    quiet, until = 0, time.monotonic() + 30
+    while quiet < 4 and time.monotonic() < until:
+        time.sleep(0.1)
+        quiet = 0 if get(f"{upstream.url}/mock/counters")["in_flight"] else quiet + 1
 
 
 def loaded(it: Contender, body: dict[str, Any], clients: int, seconds: float) -> Load:
@@ -106,7 +115,7 @@ def passing(all_of_them: list[Contender], asked: argparse.Namespace, table: Tabl
     """A plain request through each."""
     table.line("pass-through", "clients", "requests/s", "p50 ms", "p99 ms", "CPU ms", "MB", "failed")
     for many in asked.clients:
-        got = best([(it, "plain") for it in all_of_them], many, asked.rounds, asked.seconds)
+        got = best(all_of_them[0], [(it, "plain") for it in all_of_them], many, asked.rounds, asked.seconds)
         for (name, _), load in got.items():
             _told(table, name, many, load)
         direct, ours, its = got["direct", "plain"], got[OURS, "plain"], got.get((ITS, "plain"))
@@ -132,7 +141,7 @@ def voting(all_of_them: list[Contender], asked: argparse.Namespace, table: Table
     for many in asked.clients:
         if many > 200:
             continue
-        got = best(kinds, many, asked.rounds, asked.seconds)
+        got = best(all_of_them[0], kinds, many, asked.rounds, asked.seconds)
         for (name, kind), load in got.items():
             _told(table, name + (", 8 calls" if kind == "eight" else ""), many, load)
         if many != 50:
