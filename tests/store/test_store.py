@@ -33,6 +33,9 @@ EVENTS = [
     e.Scored("1", "prm", ("0.0",), (float("-inf"),)),
     e.Thought("0.0", "0.0", 64, 71, obeyed=False),
     e.Recalled("1.0", "bm25", "what", ("this", "that")),
+    e.Executed(
+        "1.1", "def f(): return 1", (("{}", "1", None), ("{}", None, "E: no")), Usage(calls=1, seconds=0.5)
+    ),
     e.Visited("1", ("", "0"), (0.5, 0.25), (2, 1)),
     e.Delegated("2", "first-of:n=1", "1k"),
     e.Answered("", (("0.0", "36", "36"), ("0.1", None, None))),

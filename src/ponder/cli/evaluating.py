@@ -20,6 +20,7 @@ from rich.text import Text
 from ponder import config
 from ponder.cli.terminal import err, one_line, say
 from ponder.core.errors import PonderError, StoreError, UsageError
+from ponder.core.events import Executed
 from ponder.evals import tasks
 from ponder.evals.cluster import Cluster
 from ponder.evals.executions import Shared, recorded
@@ -125,7 +126,9 @@ def evaluate(
     if path is not None:
         with RunFile.open(path) as before:
             known, done = {**known, **before.samples()}, finished(before)
-            ran = recorded(event for row in before.attempts() for event in before.events(row.id))
+            ran = recorded(
+                event for row in before.attempts() for event in before.events(row.id, kinds=(Executed,))
+            )
             shown = _shown(before, done) if plan.asks else {}
         if plan.over(done):
             say(f"The run {path.stem} is complete already; --fresh measures again.")
