@@ -144,3 +144,15 @@ def test_the_changelog_keeps_its_form():
     assert sections[0] == "Unreleased"
     kinds = set(re.findall(r"^### (.+)$", TEXTS["CHANGELOG.md"], re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_each_test_and_row_that_the_rules_of_security_name_is_there():
+    text = TEXTS["docs/security.md"]
+    sources = "".join(path.read_text("utf-8") for path in ROOT.glob("tests/**/*.py"))
+    named = set(re.findall(r"`(test_\w+)`", text)) | set(re.findall(r"\b(R\d+)\b", text))
+    assert len(named) > 20
+    for name in named:
+        assert re.search(rf'def {name}\b|row\(\s*"{name}"', sources), name
+    for path in re.findall(r"`((?:tests|docs)/[\w/.]+)`", text):
+        assert (ROOT / path).exists(), path
+    assert set(re.findall(r"^\| (S\d+) ", text, re.MULTILINE)) == {f"S{i}" for i in range(1, 26)}

@@ -20,6 +20,7 @@ from ponder.runtime.preflight import check_roles, roles
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ponder.core.calls import Prices
     from ponder.core.policy import Policy
     from ponder.core.protocols import Engine, Memory, Scorer, Strategy
     from ponder.engines.llama_cpp import LlamaCpp
@@ -451,6 +452,13 @@ def remote(name: str | None, settings: Settings) -> Upstream | None:
     from ponder.engines.servers.upstream import Upstream
 
     return Upstream.at(name)
+
+
+def prices(models: Sequence[str] | None, settings: Settings) -> Prices | None:
+    """Those of the solver's model, if they are known."""
+    named = [name for name in models or () if not ROLE.fullmatch(name) or name.startswith("solver=")]
+    upstream = remote(named[0].removeprefix("solver=") if named else settings.model, settings)
+    return upstream.prices if upstream else None
 
 
 def open_remote(

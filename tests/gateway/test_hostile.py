@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import random
 
 import anyio
 import pytest
@@ -11,13 +13,26 @@ from gateways import asked, gateway, listening, opened_keys
 from serving import run, until
 from support import virtual
 
-from ponder.core.calls import Budget
+from ponder import UsageError, config
+from ponder.core.calls import Budget, Sampling
 from ponder.engines.scripted import Scripted
+from ponder.engines.servers.found import Found
+from ponder.engines.servers.link import Link
+from ponder.engines.servers.reading import Garbled, read
+from ponder.engines.servers.upstream import Upstream
+from ponder.engines.servers.writing import Writing
 from ponder.gateway import connections
 from ponder.gateway.door import Door
+from ponder.gateway.options import Options
 from ponder.gateway.refusals import Refusal
+from ponder.gateway.running import reread
 from ponder.gateway.served import Served
 
+WORDS = (
+    "choices", "delta", "message", "content", "index", "finish_reason", "logprobs", "token_ids", "tool_calls", "function",
+    "name", "arguments", "usage", "prompt_tokens", "completion_tokens", "tokens", "tokens_predicted", "stop", "stop_type",
+    "completion_probabilities", "logprob", "top_logprobs", "id", "error", "reasoning", "stop_reason", "text", "timings",
+)  # fmt: skip
 ASK = [{"role": "user", "content": "What is 6 * 7?"}]
 BODY = {"model": "solver", "messages": ASK}
 
@@ -369,3 +384,168 @@ def test_answers_that_are_kept_for_a_key_are_not_without_number(tmp_path, monkey
         keys.keep("other", str(i % 2), b"x", 200, {}, b"y")
     assert [keys.reply("me", str(i)) is None for i in range(5)] == [True, True, False, False, False]
     assert keys.reply("other", "0")
+
+
+def test_a_day_has_a_budget(tmp_path, monkeypatch):
+    """Over starts too; the next day has it whole."""
+    keys = opened_keys(tmp_path)
+    day = ["2026-01-01"]
+    monkeypatch.setattr("time.strftime", lambda *_: day[0])
+    engine = solver()
+
+    async def ask(it, times):
+        return [(await asked(it, BODY))[0] for _ in range(times)]
+
+    async def job():
+        tables = {"gateway": {"daily": 25}}
+        first = await ask(gateway([Served("solver", engine)], tables, keys), 5)
+        again = await ask(gateway([Served("solver", engine)], tables, opened_keys(tmp_path)), 1)
+        spent = engine.completion_tokens
+        day[0] = "2026-01-02"
+        it = gateway([Served("solver", engine)], tables, keys)
+        return first, again, spent, await ask(it, 1)
+
+    first, again, spent, tomorrow = virtual(job)
+    assert first[0] == 200
+    assert (first[-1], again, tomorrow) == (429, [429], [200])
+    assert spent == 25
+
+
+def test_each_key_has_a_salt_of_its_own(tmp_path):
+    keys = opened_keys(tmp_path)
+    secrets = [keys.create(name)[0] for name in ("x", "y")]
+
+    async def job():
+        async with echoing({"status": 400, "text": "{}"}) as (upstream, got):
+            link = Link(upstream)
+            found = Found(upstream, "model", "vllm")
+            served = Served("front", Upstream("front", (upstream,)).engine([(link, found)]))
+            async with listening(served, keys=keys) as (_, url):
+                for secret in secrets:
+                    for strategy in ("none", "vote4"):
+                        body = {"model": "front", "messages": ASK, "ponder": {"strategy": strategy}}
+                        await post(url, json.dumps(body), {"authorization": f"Bearer {secret}"})
+            return [json.loads(body).get("cache_salt") for _, body, _ in got]
+
+    salts = run(job)
+    assert len(salts) == 10
+    assert None not in salts
+    assert len(set(salts[:5])) == len(set(salts[5:])) == 1
+    assert salts[0] != salts[5]
+    assert not any(secret[4:16] in salt for secret in secrets for salt in salts)
+
+
+# -- settings -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[gateway]\n\nport = 'x'\n", "gateway.port, line 3 of"),
+        ("[presets]\na = 'direct'\nb = 'drect'\n", "presets.b.strategy, line 3 of"),
+        ("[presets.a]\nstrategy = 'direct'\nbudget = 'much'\n", "presets.a.budget, line 3 of"),
+        ("effort.high = 'nothing'\n", "effort.high, line 1 of"),
+        (
+            "[models.a]\nurl = 'http://x'\n[models.b]\nurl = 'http://x'\nprompt = -1\n",
+            "models.b.prompt, line 5 of",
+        ),
+        ("a = 1\nthreads = 2\n", "a, line 1 of"),
+        ("[gateway]\nport = \n", "line 2"),
+        ("[gateway]\nhosts = ['a\n", "line 3"),
+        ("[gateway]\nhosts = [\n", "line 3"),
+    ],
+)
+def test_an_error_in_the_settings_names_its_line(tmp_path, text, says):
+    path = tmp_path / "ponder.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught, config.in_file(path):
+        Options.of(config.settings({}, file=path).gateway)
+    assert says in str(caught.value)
+
+
+def test_settings_are_read_again_whole_or_not_at_all():
+    async def job():
+        it = gateway([Served("solver", solver(latency=10.0))], {"gateway": {"requests": 1}})
+        new = Options.of({"presets": {"new": "direct"}, "gateway": {"requests": 2}})
+        before = it.options
+
+        def broken():
+            raise UsageError("no")
+
+        reread(it, broken)
+        kept = it.options is before
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(asked, it, BODY)
+            await anyio.sleep(1.0)
+            waited = len(it.callers.door.waiting)
+            reread(it, lambda: new)
+            await anyio.sleep(1.0)
+            waits = len(it.callers.door.waiting)
+        _, _, sent = await asked(it, None, path="/v1/models", method="GET")
+        return kept, waited, waits, json.loads(sent[0][1]), it.callers.in_flight
+
+    kept, waited, waits, models, in_flight = virtual(job)
+    assert (kept, waited, waits, in_flight) == (True, 1, 0, 0)
+    assert [model["id"] for model in models["data"]] == ["solver", "solver@new"]
+
+
+# -- what servers send ------------------------------------------------------------------------------------------------------
+
+
+def anything(chance, depth=0):
+    """JSON of the words that servers use, in any place."""
+    kind = chance.randrange(9 if depth < 4 else 6)
+    if kind < 6:
+        return chance.choice(
+            [None, True, 0, -1, 3, 10**400, 0.5, math.nan, math.inf, "", "x", "stop", "token_id:7"]
+        )
+    if kind == 6:
+        return [anything(chance, depth + 1) for _ in range(chance.randrange(3))]
+    return {chance.choice(WORDS): anything(chance, depth + 1) for _ in range(chance.randrange(5))}
+
+
+def an_event(chance):
+    """One of which some makes sense."""
+    if chance.random() < 0.3:
+        return anything(chance)
+    call = {"index": 0, "function": {"arguments": "{"}}
+    delta = {"content": chance.choice(["a", "b ", None]), "tool_calls": [call]}
+    choice = {"index": 0, "delta": delta, "finish_reason": chance.choice([None, None, "stop", "length"])}
+    told = {"choices": [choice], "usage": chance.choice([None, {"prompt_tokens": 3, "completion_tokens": 2}])}
+    where = chance.choice([told, choice, delta, call, call["function"]])
+    where[chance.choice(WORDS)] = anything(chance, 2)
+    return told
+
+
+def read_all(events):
+    """The segment that they write, or None where they make no sense."""
+    writing = Writing(
+        Sampling(max_tokens=9, stop=("x",), logprobs=1), keeps_stop=False, exact=False, ids=True
+    )
+    usage = None
+    try:
+        for event in events:
+            said = read(event, "stop_reason")
+            usage = said.usage or usage
+            for part in said.parts:
+                writing.add(part)
+        return writing.close(usage, 1.0, 5)
+    except Garbled:
+        return None
+
+
+def test_whatever_a_server_sends_is_read_or_garbled():
+    whole = 0
+    for seed in range(4000):
+        chance = random.Random(seed)
+        events = [an_event(chance) for _ in range(chance.randrange(1, 4))]
+        try:
+            segment = read_all(events)
+        except Exception as error:
+            raise AssertionError(f"{type(error).__name__}: {error}; {str(events)[:500]}") from error
+        if segment is not None:
+            whole += 1
+            assert segment.usage.completion <= 9
+            assert segment.logprobs is None or all(log < math.inf for log in segment.logprobs)
+    assert whole > 100

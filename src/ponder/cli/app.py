@@ -284,6 +284,9 @@ def eval_(
         list[str] | None,
         typer.Option("--budget", "-b", metavar="BUDGET", help="For each problem; repeat it for more."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it costs at most, and ask no model.")
+    ] = False,
     total_budget: Annotated[
         str | None,
         typer.Option(
@@ -409,6 +412,9 @@ def eval_(
         items, its_seeds, models, drawn = evaluating.replayed(settings, replay)
         given.update(drawn)
         opened = nullcontext(models)
+    if dry_run and total_budget is None:
+        out().print(evaluating.worst(Plan(items, arms, its_seeds), config.prices(model, settings)))
+        return
     if total_budget is None:
         plan = Plan(items, arms, its_seeds)
     elif budget:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from ponder import config
 from ponder.cli.terminal import err, one_line, say
+from ponder.core.calls import Budget
 from ponder.core.errors import PonderError, StoreError, UsageError
 from ponder.core.events import Executed
 from ponder.evals import tasks
@@ -43,6 +44,7 @@ from ponder.strategies import parse
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ponder.core.calls import Prices
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, Memory
     from ponder.evals.harness import Tally
@@ -90,6 +92,20 @@ def _load(task: str, part: Part, seed: int) -> Tasks:
         world = Simulated.named(task).world
         return part.of(Tasks(task, world.items(part.limit or 2 * MANY, part.start)))
     return part.of(tasks.load(task, limit=part.limit, seed=seed, offset=part.start))
+
+
+def worst(plan: Plan, prices: Prices | None) -> str:
+    """What an evaluation costs at most; samples that arms share are made once, so that it will be less."""
+    times = len(plan.items) * len(plan.seeds)
+    said = f"{len(plan):,} attempts: {len(plan.items):,} problems, {len(plan.arms)} arms, {len(plan.seeds)} seeds."
+    budgets = [Budget.parse(arm.budget) for arm in plan.arms]
+    if any(b.tokens is None for b in budgets):
+        return f"{said} Not every arm limits its tokens: give -b tokens to know what it costs at most."
+    tokens = times * sum(b.tokens or 0 for b in budgets)
+    said += f" At most {tokens:,} completion tokens"
+    if prices is not None:
+        said += f", ${tokens * prices.completion / 1e6:,.2f} at ${prices.completion:g} a million; what is read comes on top"
+    return said + "."
 
 
 def evaluate(

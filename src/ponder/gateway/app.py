@@ -18,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Match, Route, Router
 
 from ponder.core.errors import PonderError
+from ponder.engines.servers.asking import SALT
 from ponder.gateway import documents
 from ponder.gateway.answering import Answering
 from ponder.gateway.asked import read
@@ -31,6 +32,7 @@ from ponder.gateway.once import Once
 from ponder.gateway.passing import Passing
 from ponder.gateway.refusals import Refusal, refusal
 from ponder.gateway.replying import Reply
+from ponder.gateway.salting import salt
 from ponder.gateway.served import PassesOn, Served
 
 if TYPE_CHECKING:
@@ -137,6 +139,7 @@ class Gateway:
         """Other options from the next request on. Where it listens and what it may spend in all stay until the next start."""
         self.options = self.callers.options = options
         self.world.usage_mode = options.usage_mode
+        self.callers.day.limit = options.daily
         self.callers.door.widen(options.requests, options.queue)
 
     async def drained(self) -> None:
@@ -181,6 +184,7 @@ class Gateway:
     async def _answered(self, exchange: Exchange, caller: Caller, asked: Asked, chosen: Chosen) -> None:
         """One execution of a request, in its turn."""
         reply, served = exchange.reply, self.served[chosen.model]
+        SALT.set(salt(caller.id))
         async with self.callers.admitted(caller) as ledger:
             reply._headers.update(caller.headers())
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -81,8 +82,11 @@ class Callers:
     def __init__(self, keys: Keys | None, options: Options) -> None:
         self.keys, self.options = keys, options
         self.ledger = Ledger(options.limit)
+        self.day = Ledger(options.daily, self.ledger)
+        self._today = ""
+        self._roll()
         self.door = Door(options.requests, options.queue, QUEUE_SECONDS)
-        self._open = Caller(None, Ledger(None, self.ledger))
+        self._open = Caller(None, Ledger(None, self.day))
         self._known: OrderedDict[str, Caller] = OrderedDict()
 
     def known(self, authorization: str | None) -> Caller:
@@ -110,7 +114,7 @@ class Callers:
     def _caller(self, key: Key) -> Caller:
         caller = self._known.get(key.id)
         if caller is None:
-            ledger = Ledger(key.budget, self.ledger)
+            ledger = Ledger(key.budget, self.day)
             ledger.spent = key.spent  # in earlier lives of this server
             rate = Rate(key.rate) if key.rate else None
             caller = self._known[key.id] = Caller(key, ledger, rate, recorded=key.spent)
@@ -142,11 +146,21 @@ class Callers:
                 finally:
                     if caller.key and self.keys:
                         self.keys.spend(caller.id, ledger.spent)
+                    if self.keys and self.day.limit != Budget():
+                        self.keys.spend_today(self._today, ledger.spent)
         finally:
             caller.in_flight -= 1
 
+    def _roll(self) -> None:
+        """A new day has its whole budget. What runs when it begins is set aside in it."""
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        if today != self._today:
+            self._today = today
+            self.day.spent = self.keys.spent_on(today) if self.keys else Usage()
+
     def _check(self, caller: Caller) -> None:
         """Raises a Refusal for who may not ask now."""
+        self._roll()
         if self.keys and self.keys.paused():
             raise Refusal(
                 "paused", "This server was told to serve nobody for now: `ponder keys resume` ends that."

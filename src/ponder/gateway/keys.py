@@ -36,6 +36,10 @@ CREATE TABLE IF NOT EXISTS keys (
   scorer INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0, nanodollars INTEGER NOT NULL DEFAULT 0,
   requests INTEGER NOT NULL DEFAULT 0, old BLOB, old_until REAL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS days (
+  day TEXT PRIMARY KEY, prompt INTEGER NOT NULL, cached INTEGER NOT NULL, completion INTEGER NOT NULL,
+  scorer INTEGER NOT NULL, calls INTEGER NOT NULL, nanodollars INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS paused (since REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS replies (
   owner TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, at REAL NOT NULL, status INTEGER NOT NULL,
@@ -46,6 +50,7 @@ _ADDED: Final = {"old": "BLOB", "old_until": "REAL"}
 """Columns that files of earlier versions lack."""
 MOST_REPLIES: Final = 1_000
 """Answers that are kept for one key."""
+_SPENT: Final = ("prompt", "cached", "completion", "scorer", "calls", "nanodollars")
 KEPT: Final = 24 * 3600.0
 """Seconds that answers are kept for their Idempotency-Key."""
 
@@ -227,6 +232,21 @@ class Keys:
             ),
         )
 
+    def spend_today(self, day: str, usage: Usage) -> None:
+        """Record what a request cost in the budget of its day."""
+        told = [getattr(usage, name) for name in _SPENT]
+        more = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SPENT)
+        self._run(
+            f"INSERT INTO days (day, {', '.join(_SPENT)}) VALUES (?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 - our own names
+            f"ON CONFLICT (day) DO UPDATE SET {more}",
+            (day, *told),
+        )
+
+    def spent_on(self, day: str) -> Usage:
+        """What was recorded of a day."""
+        row = self._run("SELECT * FROM days WHERE day = ?", (day,)).fetchone()
+        return Usage(**{name: row[name] for name in _SPENT}) if row else Usage()
+
     # -- answers that were given ---------------------------------------------------------------------------------
 
     def reply(self, owner: str, name: str) -> tuple[bytes, int, dict[str, str], bytes] | None:
@@ -265,7 +285,7 @@ def _hash(secret: str) -> bytes:
 
 
 def _key(row: sqlite3.Row) -> Key:
-    spent = {name: row[name] for name in ("prompt", "cached", "completion", "scorer", "calls", "nanodollars")}
+    spent = {name: row[name] for name in _SPENT}
     return Key(
         row["id"],
         row["name"],

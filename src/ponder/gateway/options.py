@@ -75,6 +75,7 @@ class Options:
         budget: of a request that names none.
         most: what a request may ask for at most.
         limit: what all requests together may spend, until the next start.
+        daily: what they may spend in one day of UTC, over starts too.
         requests: served at once.
         queue: requests that wait for one of those to end, 30 seconds at most; more get a 503.
         at_once: requests of one key in flight; more get a 429.
@@ -93,6 +94,7 @@ class Options:
     budget: Budget = Budget(tokens=16_000, seconds=300.0)
     most: Budget = Budget(tokens=1_000_000, seconds=1_800.0)
     limit: Budget = Budget()
+    daily: Budget = Budget()
     requests: int = 256
     queue: int = QUEUE
     at_once: int = AT_ONCE
@@ -208,6 +210,7 @@ _READ: Final[dict[str, Any]] = {
     "budget": _budget,
     "most": _budget,
     "limit": _budget,
+    "daily": _budget,
     "requests": _whole,
     "queue": _whole,
     "at_once": _whole,

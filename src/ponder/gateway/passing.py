@@ -29,7 +29,7 @@ from ponder.gateway.replying import SSE
 from ponder.runtime.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from ponder.core.calls import Budget
     from ponder.engines.servers.link import Link, Passed
@@ -128,7 +128,7 @@ class Passing:
             with anyio.CancelScope(deadline=self._deadline) as deadline:
                 await self.engine.pass_on(
                     "/v1/chat/completions" if self.asked.form == "chat" else "/v1/completions",
-                    lambda model: self._body(model, lease, limited=scope.limited),
+                    lambda own: self._body(own, lease, limited=scope.limited),
                     partial(self._pass, reply),
                     lambda: self.tokens,
                 )
@@ -156,9 +156,9 @@ class Passing:
     def _most(self) -> int:
         return (self.asked.max_tokens or LENGTH) * min(self.asked.n, CHOICES)
 
-    def _body(self, model: str, lease: Lease, *, limited: bool) -> bytes:
+    def _body(self, own: Mapping[str, Any], lease: Lease, *, limited: bool) -> bytes:
         """The request as it came, for this server."""
-        new: dict[str, Any] = {"model": model}
+        new = dict(own)
         if limited:
             self._check_limits()
             each = lease.granted // self.asked.n

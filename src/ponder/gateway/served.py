@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
+    from typing import Any
 
     from ponder.core.protocols import Engine
     from ponder.engines.servers.link import Link, Passed
@@ -20,7 +21,7 @@ class PassesOn(Protocol):
     async def pass_on(
         self,
         path: str,
-        body: Callable[[str], bytes],
+        body: Callable[[Mapping[str, Any]], bytes],
         take: Callable[[Passed, Link], Awaitable[None]],
         spent: Callable[[], int],
     ) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ponder.core.errors import Unsupported
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 Piece = int | str
 """A token id, or text that is not tokenised yet."""
+
+SALT: ContextVar[str | None] = ContextVar("salt", default=None)
+"""For servers that have a word for it: what is read with one salt is not shared with another."""
 
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "native": "/completion"}
 _BAN = -100.0
@@ -59,6 +63,8 @@ def parameters(found: Found, sampling: Sampling, *, ids: bool, wire: str) -> dic
         )
     if ids:
         body |= words.ids
+    if words.salt and (salt := SALT.get()):
+        body[words.salt] = salt
     body |= thinking(found, sampling, wire)
     return body | _logprobs(found, sampling, wire, ids=ids)
 

@@ -37,6 +37,7 @@ class Dialect:
         go_on: fields that continue a partial assistant turn; {} if it is continued unasked; None never.
         mark: fields on that turn itself.
         thinks: how it is told how long to think.
+        salt: the field that keeps apart what is read for different people.
 
     """
 
@@ -54,6 +55,7 @@ class Dialect:
     go_on: Mapping[str, Any] | None = field(default_factory=dict)
     mark: Mapping[str, Any] = field(default_factory=dict)
     thinks: Thinks = field(default_factory=Thinks)
+    salt: str | None = None
 
 
 _OPENAI = {"max_tokens": "max_tokens", "seed": "seed", "logit_bias": "logit_bias", "n": "n"}
@@ -77,6 +79,7 @@ DIALECTS: dict[str, Dialect] = {
             ids={"return_token_ids": True},
             keep_stop={"include_stop_str_in_output": True},
             told="stop_reason",
+            salt="cache_salt",
             go_on={"continue_final_message": True, "add_generation_prompt": False},
             thinks=Thinks(
                 {wire: {"thinking_token_budget": TOKENS} for wire in ("chat", "completions")}, effort=_EFFORT
@@ -88,6 +91,7 @@ DIALECTS: dict[str, Dialect] = {
             names=_OPENAI | _LOCAL | {"min_tokens": "min_tokens"},
             keep_stop={"no_stop_trim": True},
             told="matched_stop",
+            salt="cache_salt",
             go_on={"continue_final_message": True},
             thinks=Thinks(effort=_EFFORT),  # its cap runs pickled code, or is of the server as a whole
         ),

@@ -13,13 +13,13 @@ from ponder.core.errors import EngineError, Refused, TransientError, Unsupported
 from ponder.core.protocols import Capabilities
 from ponder.engines._parts import joined as as_one
 from ponder.engines._parts import seeded
-from ponder.engines.servers.asking import PATHS, chat, joined, parameters, plain, size, thinking, turn
+from ponder.engines.servers.asking import PATHS, SALT, chat, joined, parameters, plain, size, thinking, turn
 from ponder.engines.servers.failures import Silent, Unwelcome, broken, told
 from ponder.engines.servers.reading import Garbled, read
 from ponder.engines.servers.writing import Writing, of_each
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
 
     from ponder.core.calls import Prices, Sampling, Usage
     from ponder.core.prefix import Prefix, Prompt, Segment
@@ -142,11 +142,11 @@ class Server:
     async def pass_on(
         self,
         path: str,
-        body: Callable[[str], bytes],
+        body: Callable[[Mapping[str, Any]], bytes],
         take: Callable[[Passed, Link], Awaitable[None]],
         spent: Callable[[], int],
     ) -> None:
-        """Send the body for this server's name of the model as it is, and have the answer taken as it comes.
+        """Send the body with this server's own fields, the name of the model and a salt, and have the answer taken as it comes.
 
         Whatever breaks once the server has begun to answer is no TransientError: nobody may ask again. The same holds of
         its silence, for an answer that is not streamed takes as long as it takes.
@@ -155,9 +155,11 @@ class Server:
             EngineError: see `failures`, and what `take` raises.
 
         """
-        begun = False
+        begun, own, word = False, {"model": self.found.model}, self.found.words.salt
+        if word and (salt := SALT.get()):
+            own[word] = salt
         try:
-            async with self.link.passed(path, body(self.found.model), spent) as passed:
+            async with self.link.passed(path, body(own), spent) as passed:
                 begun = passed.status == 200
                 await take(passed, self.link)
         except TransientError as error:

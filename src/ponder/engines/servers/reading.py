@@ -218,7 +218,8 @@ def _tools(told: Any) -> tuple[Mapping[str, Any], ...]:
     """Pieces of tool calls, of which each has the form that it should have."""
     for tool in told or ():
         said = tool.get("function") or {}
-        if not 0 <= _whole(tool.get("index") or 0) < MOST_TOOLS or not isinstance(said, Mapping):
+        index = tool.get("index")
+        if _whole(0 if index is None else index) >= MOST_TOOLS or not isinstance(said, Mapping):
             raise TypeError("not a tool call")
         for key in ("name", "arguments"):
             _text(said.get(key))
