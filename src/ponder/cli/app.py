@@ -82,6 +82,7 @@ class AnswerKind(StrEnum):
     choice = "choice"
     yesno = "yesno"
     json = "json"
+    code = "code"
     open = "open"
 
 
