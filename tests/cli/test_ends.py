@@ -126,3 +126,40 @@ def test_a_full_disk_costs_the_trace_and_not_the_answer(ponder, model, small_dis
     listed = ponder("runs", home=home)
     assert listed.returncode == 0
     assert "Traceback" not in listed.stderr
+
+
+def test_a_full_disk_ends_an_evaluation_which_goes_on_once_there_is_room(ponder, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    words = ["-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if not mount or subprocess.run([mount, *words], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    command = ("eval", "simulated", "-m", "simulated", "-s", "self-consistency:n=8", "--limit", "60")
+    try:
+        full = ponder(*command, home=folder / "home")
+        assert full.returncode == 3
+        assert "Traceback" not in full.stderr
+        assert "the disk is full" in full.stderr
+        subprocess.run([mount, "-o", "remount,size=20m", str(folder)], check=True)
+        done = ponder(*command, home=folder / "home")
+        assert done.returncode == 0, done.stderr
+        assert "Going on with the run" in done.stderr
+        assert re.search(r"self-consistency:n=8\s+4k\s+60\s", done.stdout)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_second_evaluation_of_the_same_is_refused_and_told_who_the_first_is(ponder):
+    command = ("eval", "simulated", "-m", "simulated:rate=1", "-s", "cot", "--limit", "40")
+    first = ponder.start(*command)
+    try:
+        while not (started := json.loads(ponder("runs", "--json").stdout)) or not started[0]["attempts"]:
+            assert first.poll() is None
+        second = ponder(*command)
+        assert second.returncode == 3
+        assert f"is being written by process {first.pid}" in second.stderr
+        assert "Traceback" not in second.stderr
+    finally:
+        first.kill()
+        first.communicate()
