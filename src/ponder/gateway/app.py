@@ -185,6 +185,7 @@ class Gateway:
         """One execution of a request, in its turn."""
         reply, served = exchange.reply, self.served[chosen.model]
         SALT.set(salt(caller.id))
+        failed = 499
         async with self.callers.admitted(caller) as ledger:
             reply._headers.update(caller.headers())
             try:
@@ -201,10 +202,13 @@ class Gateway:
                     strategy = answering.checked()
                     await (answering.streamed if asked.stream else answering.whole)(strategy, reply)
             except PonderError as error:
-                raise refusal(error, spent=ledger.spent.completion) from error
+                told = refusal(error, spent=ledger.spent.completion)
+                failed = told.status
+                raise told from error
             finally:
                 self.metrics.spent(chosen.model, chosen.kind, ledger.spent)
-                self._log(exchange, caller, chosen.name[:200], chosen.model, ledger.spent.completion)
+                status = reply.status or failed
+                self._log(exchange, caller, chosen, status, ledger.spent.completion)
 
     async def _models(self, exchange: Exchange) -> None:
         await exchange.reply.json(200, documents.models(self.served, self.options, _key(exchange)))
@@ -283,14 +287,14 @@ class Gateway:
             "vary": "origin",
         }
 
-    def _log(self, exchange: Exchange, caller: Caller, strategy: str, model: str, tokens: int) -> None:
+    def _log(self, exchange: Exchange, caller: Caller, chosen: Chosen, status: int, tokens: int) -> None:
         """Who, what, how much; nothing of what was asked or answered."""
         told: dict[str, Any] = {
             "request": exchange.id,
             "key": caller.id or None,
-            "model": model,
-            "strategy": strategy,
-            "status": exchange.reply.status or 499,
+            "model": chosen.model,
+            "strategy": chosen.name[:200],
+            "status": status,
             "completion_tokens": tokens,
         }
         LOG.info("%s", json.dumps(told))

@@ -189,7 +189,7 @@ class Process:
                 gone, self._waiting = self._waiting, {}
                 if pause and not over():
                     self._down = time.monotonic() + pause, str(why)
-                starting, self._starting = self._starting, []
+                starting, self._starting = (self._starting, []) if pause or over() else ([], self._starting)
             for waiting in gone.values():
                 waiting.fail(_closed() if over() else _again(why))
             for reply in starting:
@@ -214,6 +214,8 @@ class Process:
                 self._send({"open": self._asked})
                 said = self._hear(here, first)
             finally:
+                with self._lock:
+                    self._there = False  # who comes from now on waits for the next one
                 self._channel = None
                 ended = _ended(child)
         return said or TransientError(
