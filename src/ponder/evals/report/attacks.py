@@ -66,7 +66,7 @@ def _figure(
             grid,
             width,
             left=(panel.unit, [str(s) for s in panel.strengths]),
-            below=(f.titled("Number of the arm; below it, tokens written for an attempt"), columns, names),
+            below=(f.titled("Arm; below it, tokens an attempt"), columns, names),
             says=says,
             class_=name,
         )
