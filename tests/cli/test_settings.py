@@ -21,7 +21,9 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(tmp_p
     text = 'home = "there"\nmodel = "smollm2"\nbudget = "8k"\nthreads = 2\n'
     (tmp_path / "ponder.toml").write_text(text)
     environ = {"PONDER_BUDGET": "1k", "PONDER_STRATEGY": "", "PONDER_NOTHING": "x"}
-    assert settings(environ, tmp_path) == Settings(Path("there"), "smollm2", "self-consistency", "1k", 2)
+    assert settings(environ, tmp_path) == Settings(
+        Path("there"), "smollm2", "self-consistency", "1k", 2, file=tmp_path / "ponder.toml"
+    )
     assert settings({"PONDER_THREADS": "4"}, tmp_path).threads == 4
 
 

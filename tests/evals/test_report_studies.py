@@ -188,7 +188,7 @@ def rows(root, label):
     return found
 
 
-SECTIONS = ["compute", "difficulty", "depth", "lengths", "costs", "problems", "provenance"]
+SECTIONS = ["compute", "difficulty", "depth", "lengths", "thoughts", "costs", "problems", "provenance"]
 
 
 def broken(o):

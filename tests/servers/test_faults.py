@@ -138,11 +138,11 @@ def test_what_was_spent_is_never_spent_again_unasked(dialect, fault):
                     assert requests == 1
                 else:
                     assert (came.text, requests) == (TEXT, 2), "nothing had been written before"
-                fates.append(type(came).__name__)
+                fates.append(isinstance(came, TransientError))
             return fates
 
     fates = run(job)
-    assert "TransientError" in fates
+    assert any(fates)
 
 
 def test_who_asks_for_it_gets_another_try_and_pays_for_both():

@@ -107,9 +107,9 @@ def panels(study: Study) -> list[Panel]:
     sorted_out: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
     order = {name: i for i, name in enumerate(study.items)}
     for outcome in sorted(study.outcomes, key=lambda o: (order.get(o.item, 0), o.seed)):
-        about = study.items[outcome.item].meta.get("attacked")
-        if about:
-            sorted_out[study.items[outcome.item].task, about["attack"], about["goal"]].append(outcome)
+        item = study.items.get(outcome.item)  # a damaged file may have lost it
+        if item and (about := item.meta.get("attacked")):
+            sorted_out[item.task, about["attack"], about["goal"]].append(outcome)
     return [_panel(study, *names, outcomes) for names, outcomes in sorted_out.items()]
 
 
