@@ -71,7 +71,7 @@ native: .peers/native/bin/libllama.so ## build llama.cpp for this very processor
 .peers/openvino-genai/.done: PEER = openvino-genai==2026.4.1.0
 .peers/transformers/.done: PEER = -e '.[transformers]' gguf
 .peers/treequest/.done: PEER = treequest==0.3.3
-# Without the libraries that only its plugins and its own inference load, torch among them: pip finds no set of versions.
+# Without the libraries that only its plugins and its own inference load, torch among them: pip searches for minutes.
 .peers/optillm/.done: PEER = aiohttp cerebras_cloud_sdk flask math-verify networkx numpy openai pyyaml sympy 'z3-solver<=4.15.4.0'
 .peers/optillm/.done: ALONE = optillm==0.4.0
 .peers/its-hub/.done: PEER = 'its_hub[iaas]==1.2.0'
