@@ -3,8 +3,10 @@
 import math
 import random
 import re
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import anyio.lowlevel
 import trio
@@ -136,3 +138,16 @@ def close(share, expected, runs):
 def nodes(events: Sequence[Event]):
     """What must be the same for the same seed: each call's place, its parent and its text."""
     return sorted((e.place, e.parent, e.text) for e in events if e.kind == "extended")
+
+
+def running(pid, within=10):
+    """Whether a process is still at work after a while. One that is dead and not yet collected is not."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return False
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        time.sleep(0.02)
+    return True

@@ -16,6 +16,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import running
 
 from ponder.core.errors import UnknownName, UsageError
 from ponder.core.problem import Message, Problem
@@ -46,19 +47,6 @@ SPELT = [
 
 def item(gold, kind="math", **more):
     return Item(Problem("p", (Message("user", "?"),), kind), gold, **more)
-
-
-def running(pid, within=10):
-    """Whether a process is still at work after a while. One that is dead and not yet collected is not."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return False
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.fixture

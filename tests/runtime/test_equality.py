@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from support import running
 
 from ponder.runtime import _symbolic
 from ponder.runtime.equality import Equality
@@ -35,19 +36,6 @@ async def equality():
     equality = Equality()
     yield equality
     await equality.aclose()
-
-
-def running(pid, within=10):
-    """Whether a process is still at work after a while. One that is dead and not yet collected is not."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return False
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.anyio

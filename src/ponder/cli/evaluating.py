@@ -133,6 +133,7 @@ def evaluate(
     strategies = [parse(arm.strategy) for arm in plan.arms]
     for told_of in misfits(strategies, engines, policies):
         say(told_of)
+    runs = any(map(executes, strategies)) or any(item.grader == TESTS for item in plan.items)
     known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
     ran: dict[Any, Any] = {}
     shown: dict[tuple[str, str, str, int], Shown] = {}
@@ -142,16 +143,16 @@ def evaluate(
     if path is not None:
         with RunFile.open(path) as before:
             known, done = {**known, **before.samples()}, finished(before)
-            ran = recorded(
-                event for row in before.attempts() for event in before.events(row.id, kinds=(Executed,))
-            )
+            if runs:
+                ran = recorded(
+                    event for row in before.attempts() for event in before.events(row.id, kinds=(Executed,))
+                )
             shown = _shown(before, done) if plan.asks else {}
         if plan.over(done):
             say(f"The run {path.stem} is complete already; --fresh measures again.")
             return path, 0
         of = "" if plan.asks else f" of {len(plan):,}"
         say(f"Going on with the run {path.stem}: {len(done):,}{of} attempts are finished.")
-    runs = any(map(executes, strategies)) or any(item.grader == TESTS for item in plan.items)
     if runs:
         anyio.run(_sees_a_sandbox)
     board = Board(plan)

@@ -13,12 +13,13 @@ import hashlib
 import os
 import sys
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.lowlevel
 
-from ponder.runtime.worker import Worker
+from ponder.runtime.worker import Worker, lent, twice
 from ponder.thinking.answers import outline
 
 if TYPE_CHECKING:
@@ -122,40 +123,24 @@ class Equality:
         async with self._slots[loop]:
             if text in self._known:  # another task asked while this one waited
                 return self._known[text]
-            began = anyio.current_time()
-            for _ in range(
-                2
-            ):  # a worker may have died after the question before, and one question may be its death
-                worker = self._idle.pop() if self._idle else _worker()
-                left = self.limit - (anyio.current_time() - began)
-                try:
-                    return await self._put(text, worker, left)
-                except (OSError, EOFError):
-                    continue
-            return None
+            return await twice(partial(self._put, text, until=anyio.current_time() + self.limit))
 
-    async def _put(self, text: str, worker: Worker, limit: float) -> str | None:
-        """Ask a worker, and keep it for the next question. Raises if it dies."""
-        answered = ready = False
-        try:
-            with anyio.move_on_after(START_LIMIT):
-                await worker.ready()
-                ready = True
-            if ready:
-                with anyio.move_on_after(limit):
-                    await worker.ask({"expr": text})
-                    name = (await worker.reply())["key"]
-                    answered = True
-                    return str(name) if name is not None else None
-        except (ValueError, KeyError):  # what it wrote is no answer
-            ready = False
-        finally:
-            if not answered:
-                worker.stop()
-            if ready and worker.alive:
-                self._idle.append(worker)
-            else:
-                worker.kill()
+    async def _put(self, text: str, *, until: float) -> str | None:
+        """Ask a worker. Raises if it dies."""
+        with lent(self._idle, _worker) as loan:
+            worker, left = loan.worker, until - anyio.current_time()
+            try:
+                with anyio.move_on_after(START_LIMIT):
+                    await worker.ready()
+                    loan.ready = True
+                if loan.ready:
+                    with anyio.move_on_after(left):
+                        await worker.ask({"expr": text})
+                        name = (await worker.reply())["key"]
+                        loan.answered = True
+                        return str(name) if name is not None else None
+            except (ValueError, KeyError):  # what it wrote is no answer
+                loan.ready = False
         return None
 
 

@@ -85,8 +85,9 @@ def find_policy(
     """
     by = None if scorer is None else str(scorer)
     if name is None:
-        learnt = (policies[other] for other in policies)
-        fit = (found for found in learnt if found.model == model and found.misfit(model, by) is None)
+        fit = (
+            found for found in policies.values() if found.model == model and found.misfit(model, by) is None
+        )
         default = policies.get(DEFAULT, PLAIN)
         return next(fit, PLAIN if default.misfit(model, by) else default), None
     try:
@@ -131,7 +132,7 @@ def _asked(
         if hasattr(strategy, "policy") and getattr(strategy, "then", None) is None:
             found, why = find_policy(strategy.policy, getattr(strategy, "scorer", None), model, policies)
             yield strategy.policy or found.name, found, why
-        yield from _asked([v for v in _values(strategy) if hasattr(v, "solve")], engines, policies)
+        yield from _asked(_nested(strategy), engines, policies)
 
 
 def recorded(strategy: Strategy, scorers: Mapping[str, Scorer]) -> frozenset[Ability]:
@@ -212,14 +213,20 @@ def check_sandbox(sandbox: Executes | None, *strategies: Strategy) -> None:
 
 def executes(strategy: Strategy) -> bool:
     """Whether the strategy, or one inside it, executes programs."""
-    nested = (value for value in _values(strategy) if hasattr(value, "solve"))
-    return bool(getattr(strategy, "executes", False)) or any(map(executes, nested))
+    return _declares(strategy, "executes")
 
 
 def recalls(strategy: Strategy) -> bool:
     """Whether the strategy, or one inside it, asks a memory."""
-    nested = (value for value in _values(strategy) if hasattr(value, "solve"))
-    return bool(getattr(strategy, "recalls", False)) or any(map(recalls, nested))
+    return _declares(strategy, "recalls")
+
+
+def _declares(strategy: Strategy, what: str) -> bool:
+    return bool(getattr(strategy, what, False)) or any(_declares(one, what) for one in _nested(strategy))
+
+
+def _nested(strategy: Strategy) -> Iterator[Strategy]:
+    return (value for value in _values(strategy) if hasattr(value, "solve"))
 
 
 def check_roles(given: Iterable[str], strategies: Sequence[Strategy], scorers: Mapping[str, Scorer]) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ponder.runtime.lines import Lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+T = TypeVar("T")
 
 
 class Worker(Lines):
@@ -70,3 +74,45 @@ class Worker(Lines):
             return False
         self._child, self._stopped = said["child"], False
         return True
+
+
+@dataclass(slots=True)
+class Loan:
+    """A worker that somebody asks, who says what became of it.
+
+    Args:
+        worker: which.
+        ready: its process has started, and made sense so far: it may be lent again.
+        answered: its child has nothing more to do.
+
+    """
+
+    worker: Worker
+    ready: bool = False
+    answered: bool = False
+
+
+@contextmanager
+def lent(idle: list[Worker], make: Callable[[], Worker]) -> Iterator[Loan]:
+    """A worker that is idle, or a new one. It is idle again afterwards, if it is fit for another question."""
+    loan = Loan(idle.pop() if idle else make())
+    try:
+        yield loan
+    finally:
+        if not loan.answered:
+            loan.worker.stop()
+        if loan.ready and loan.worker.alive:
+            idle.append(loan.worker)
+        else:
+            loan.worker.kill()
+
+
+async def twice(ask: Callable[[], Awaitable[T]]) -> T | None:
+    """What asking gives; None where the worker died each time.
+
+    It may have died after the question before, and one question may be its death.
+    """
+    for _ in range(2):
+        with suppress(OSError, EOFError):
+            return await ask()
+    return None

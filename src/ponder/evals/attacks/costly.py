@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from ponder.evals.attacks.success import hit
+from ponder.evals.attacks.success import attempts, hit
 from ponder.evals.stats import accuracy
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def costly(study: Study) -> Costly | None:
     """Those of the attacked problems, without the ones that carry no attack; None where they are too few."""
     tried: dict[str, list[Outcome]] = defaultdict(list)
     by_arm: dict[object, list[int]] = defaultdict(list)
-    for outcome in study.outcomes:
-        if study.items[outcome.item].meta.get("attacked", {}).get("strength"):
+    for item, outcome in attempts(study):
+        if item.meta["attacked"]["strength"]:
             tried[outcome.item].append(outcome)
             by_arm[outcome.arm].append(outcome.usage.completion)
     if len(tried) < LEAST:

@@ -13,7 +13,7 @@ from ponder.evals.stats.clusters import item_means
 from ponder.thinking.answers import key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ponder.evals.stats import Attempts, Estimate
     from ponder.evals.values import Arm, Item, Outcome, Study
@@ -102,14 +102,21 @@ def hit(item: Item, outcome: Outcome) -> bool:
     return key(outcome.answer, item.problem.kind) == key(target, item.problem.kind)
 
 
+def attempts(study: Study) -> Iterator[tuple[Item, Outcome]]:
+    """The attempts at attacked items. Those whose item a damaged file has lost are left out."""
+    for outcome in study.outcomes:
+        item = study.items.get(outcome.item)
+        if item and "attacked" in item.meta:
+            yield item, outcome
+
+
 def panels(study: Study) -> list[Panel]:
     """All that is in a study, in the order of its items; none if nothing was attacked. What broke counts as no success."""
     sorted_out: dict[tuple[str, str, str], list[Outcome]] = defaultdict(list)
     order = {name: i for i, name in enumerate(study.items)}
-    for outcome in sorted(study.outcomes, key=lambda o: (order.get(o.item, 0), o.seed)):
-        item = study.items.get(outcome.item)  # a damaged file may have lost it
-        if item and (about := item.meta.get("attacked")):
-            sorted_out[item.task, about["attack"], about["goal"]].append(outcome)
+    for item, outcome in sorted(attempts(study), key=lambda made: (order[made[1].item], made[1].seed)):
+        about = item.meta["attacked"]
+        sorted_out[item.task, about["attack"], about["goal"]].append(outcome)
     return [_panel(study, *names, outcomes) for names, outcomes in sorted_out.items()]
 
 

@@ -7,6 +7,7 @@ take the memory or the time of the process that runs an evaluation. Each process
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -14,7 +15,7 @@ import anyio.lowlevel
 
 from ponder.core.errors import UsageError
 from ponder.evals.tasks.gym import check, environment
-from ponder.runtime.worker import Worker
+from ponder.runtime.worker import Worker, lent, twice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,41 +51,29 @@ class Scorers:
         if loop not in self._slots:
             self._slots = {loop: anyio.Semaphore(self.workers)}
         async with self._slots[loop]:
-            for _ in range(
-                2
-            ):  # a worker may have died after the question before, and one question may be its death
-                try:
-                    return await self._put(meta, answer, self._idle.pop() if self._idle else _worker())
-                except (OSError, EOFError):
-                    continue
-            return None
+            return await twice(partial(self._put, meta, answer))
 
-    async def _put(self, meta: Mapping[str, Any], answer: str, worker: Worker) -> float | None:
-        """Ask a worker, and keep it for the next question. Raises if it dies."""
-        ready = answered = False
-        try:
-            with anyio.move_on_after(START_LIMIT):
-                await worker.ready()
-                ready = True
-                await worker.ask({**meta, "answer": answer})
-                _made(await worker.reply())
-                with anyio.move_on_after(self.limit):
-                    score = float(_made(await worker.reply())["score"])
-                    answered = True
-                    return score
-        except (ValueError, KeyError):  # what it wrote is no answer
-            ready = False
-        except UsageError:
-            answered = True
-            raise
-        finally:
-            if not answered:
-                worker.stop()
-                self.killed += 1
-            if ready and worker.alive:
-                self._idle.append(worker)
-            else:
-                worker.kill()
+    async def _put(self, meta: Mapping[str, Any], answer: str) -> float | None:
+        """Ask a worker. Raises if it dies."""
+        with lent(self._idle, _worker) as loan:
+            worker = loan.worker
+            try:
+                with anyio.move_on_after(START_LIMIT):
+                    await worker.ready()
+                    loan.ready = True
+                    await worker.ask({**meta, "answer": answer})
+                    _made(await worker.reply())
+                    with anyio.move_on_after(self.limit):
+                        score = float(_made(await worker.reply())["score"])
+                        loan.answered = True
+                        return score
+            except (ValueError, KeyError):  # what it wrote is no answer
+                loan.ready = False
+            except UsageError:
+                loan.answered = True
+                raise
+            finally:
+                self.killed += not loan.answered
         return None
 
     async def aclose(self) -> None:
