@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 PARTS = ("pass", "vote", "first", "broken", "leaving")
 FAULTS = ("400", "429", "500", "503", "reset", "break", "stall", "malformed", "truncate")
 LEAVING = 500
+HELD = (
+    "ponder_requests_in_flight",
+    "ponder_requests_admitted",
+    "ponder_calls_in_flight",
+    "ponder_calls_reserved",
+    "ponder_tokens_reserved",
+    "ponder_tasks",
+)
+"""Gauges of ours that are to be as they were, once nobody asks any more."""
 
 
 class Load(NamedTuple):
@@ -243,6 +252,7 @@ def leaving(all_of_them: list[Contender], table: Table) -> None:
             it.post(it.body("vote"))
         time.sleep(0.5)
         sockets, memory = it.sockets(), it.memory()
+        at_rest = _gauges(it) if it.name == OURS else {}
         asyncio.run(_leave(it, LEAVING, 3.0))
         time.sleep(1.0)
         left = get(f"{direct.url}/mock/counters")["in_flight"]
@@ -258,18 +268,20 @@ def leaving(all_of_them: list[Contender], table: Table) -> None:
         if it.name == OURS:
             table.target("upstream calls 1 s after 500 left", left, 0, least=False)
             table.target("answers of 20 after 500 left", good, 20, least=True)
-            gauges = _gauges(it)
-            table.line("  its own count", *(f"{k.removeprefix('ponder_')} {v:g}" for k, v in gauges.items()))
-            table.target("requests, tokens and permits held by nobody", sum(gauges.values()), 0, least=False)
+            after = _gauges(it)
+            held = {name: after[name] - at_rest[name] for name in HELD}
+            table.line("  more than before", *(f"{k.removeprefix('ponder_')} {v:g}" for k, v in held.items()))
+            worst = max(map(abs, held.values()))
+            table.target("requests, calls, tokens and tasks held by nobody", worst, 0, least=False)
 
 
 def _gauges(it: Contender) -> dict[str, float]:
-    """What is held at the moment, as /metrics tells it."""
-    found = {}
+    """What is held at the moment, of all models together, as /metrics tells it."""
+    found: dict[str, float] = {}
     for line in str(get(f"{it.url}/metrics")).splitlines():
-        name, _, value = line.partition(" ")
-        if name in ("ponder_requests_in_flight", "ponder_tokens_reserved", "ponder_calls_in_flight"):
-            found[name] = float(value) - (name == "ponder_requests_in_flight")  # the one that asks
+        name, _, value = line.rpartition(" ")
+        if (name := name.partition("{")[0]) in HELD:
+            found[name] = found.get(name, 0.0) + float(value)
     return found
 
 

@@ -432,3 +432,34 @@ def test_the_limit_of_a_server_holds_for_what_is_passed_on():
 
     assert {status for status, _, _ in run(job)} == {200}
     assert most == 3
+
+
+def test_metrics_tell_what_is_held_and_that_nothing_is_once_the_client_left():
+    names = ("requests_admitted", "calls_in_flight", "calls_reserved", "tokens_reserved", "tasks")
+
+    async def job():
+        async with (
+            in_front_of("vllm", Scripted.solver(1.0)) as (it, url, mock),
+            aiohttp.ClientSession() as session,
+        ):
+            mock.latency = 60.0
+
+            async def held():
+                async with session.get(f"{url}/metrics") as answer:
+                    lines = (await answer.text()).splitlines()
+                told = {line.partition("{")[0].partition(" ")[0]: line.rpartition(" ")[2] for line in lines}
+                return [float(told[f"ponder_{name}"]) for name in names]
+
+            before = await held()
+            vote = {"model": "front", "messages": ASK, "ponder": {"strategy": "vote4"}}
+            asking = asyncio.create_task(session.post(f"{url}/v1/chat/completions", json=vote | {"seed": 1}))
+            await until(lambda: mock.counters.writing == 4)
+            during = await held()
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            await until(lambda: it.callers.in_flight == 0 and mock.counters.in_flight == 0)
+            return before, during, await held()
+
+    before, during, after = run(job)
+    assert during[:3] == [1, 4, 4] and during[3] >= 4 and during[4] > before[4]
+    assert before[:4] == after[:4] == [0, 0, 0, 0] and after[4] < during[4]

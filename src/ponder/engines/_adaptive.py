@@ -40,10 +40,15 @@ class Adaptive(Layer):
             raise UsageError(f"Adaptive needs 1 <= start <= most, not start={start} and most={most}.")
         super().__init__(engine)
         self.limit = float(start)
-        self.in_flight = 0
+        self._inside = 0
         self._most, self._calm = float(most), calm
         self._cut: float | None = None  # when it was last halved
         self._waiting: deque[anyio.Event] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that were let in."""
+        return self._inside
 
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
@@ -64,31 +69,31 @@ class Adaptive(Layer):
                 self._cut, self.limit = now, max(1.0, self.limit / 2)
             raise
         else:
-            if self.in_flight + 1 >= self.limit or self._waiting:
+            if self._inside + 1 >= self.limit or self._waiting:
                 self.limit = min(self._most, self.limit + (1 if self._cut is None else 1 / self.limit))
             return outcome
         finally:
-            self.in_flight -= 1
+            self._inside -= 1
             self._wake()
 
     async def _enter(self) -> None:
-        if self._waiting or self.in_flight >= int(self.limit):
+        if self._waiting or self._inside >= int(self.limit):
             turn = anyio.Event()
             self._waiting.append(turn)
             try:
                 await turn.wait()
             except BaseException:
                 if turn.is_set():  # let in while being cancelled: the place is the next one's
-                    self.in_flight -= 1
+                    self._inside -= 1
                     self._wake()
                 else:
                     self._waiting.remove(turn)
                 raise
         else:
             await anyio.lowlevel.checkpoint_if_cancelled()
-            self.in_flight += 1
+            self._inside += 1
 
     def _wake(self) -> None:
-        while self._waiting and self.in_flight < int(self.limit):
-            self.in_flight += 1
+        while self._waiting and self._inside < int(self.limit):
+            self._inside += 1
             self._waiting.popleft().set()

@@ -55,6 +55,12 @@ class Balanced(Layer):
             many=all(c.many for c in all_of),
         )
 
+    @property
+    def in_flight(self) -> int:
+        """Calls given to servers, and those that hold a permit there."""
+        inside = (getattr(engine, "in_flight", 0) for engine in self._engines)
+        return sum(map(max, self._in_flight, inside))
+
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
     ) -> Segment:

@@ -62,6 +62,11 @@ class Layer:
     def capabilities(self) -> Capabilities:
         return self.engine.capabilities
 
+    @property
+    def in_flight(self) -> int:
+        """Calls that the engine works on, where it counts them."""
+        return getattr(self.engine, "in_flight", 0)
+
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
     ) -> Segment:

@@ -229,8 +229,22 @@ class Gateway:
         await exchange.reply.json(200, openapi([model["id"] for model in models]))
 
     async def _metrics(self, exchange: Exchange) -> None:
-        text = self.metrics.text(len(self.callers.door.waiting)).encode()
+        text = self.metrics.text(self._held()).encode()
         await exchange.reply.whole(200, {"content-type": "text/plain; version=0.0.4; charset=utf-8"}, text)
+
+    def _held(self) -> dict[tuple[str, str], float]:
+        """What requests hold at the moment: all of it goes to 0 with the last of them, but for the tasks, some of which are the server's."""
+        calls, tokens = self.callers.ledger.held
+        found: dict[tuple[str, str], float] = {
+            ("ponder_requests_waiting", ""): len(self.callers.door.waiting),
+            ("ponder_requests_admitted", ""): self.callers.door.inside,
+            ("ponder_calls_reserved", ""): calls,
+            ("ponder_tokens_reserved", ""): tokens,
+        }
+        for name, served in self.served.items():
+            found["ponder_calls_in_flight", name] = getattr(served.engine, "in_flight", 0)
+        found["ponder_tasks", ""] = len(anyio.get_running_tasks())
+        return found
 
     async def _healthz(self, exchange: Exchange) -> None:
         status = 503 if self.draining else 200

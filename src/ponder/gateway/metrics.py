@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ponder.core.calls import Usage
 
 SECONDS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -40,8 +42,8 @@ class Metrics:
             if amount := getattr(usage, kind):
                 self.tokens[model, strategy, kind] += amount
 
-    def text(self, waiting: int = 0) -> str:
-        """All of it; `waiting` requests are in line."""
+    def text(self, now: Mapping[tuple[str, str], float] | None = None) -> str:
+        """All of it, and what is so `now`: gauges by name and, where there is one for each, model."""
         lines = ["# TYPE ponder_requests_total counter"]
         lines += [
             f'ponder_requests_total{{route="{r}",status="{s}"}} {n}'
@@ -52,8 +54,10 @@ class Metrics:
             f'ponder_tokens_total{{model="{_label(m)}",strategy="{_label(s)}",kind="{k}"}} {n}'
             for (m, s, k), n in sorted(self.tokens.items())
         ]
-        lines += ["# TYPE ponder_requests_in_flight gauge", f"ponder_requests_in_flight {self.in_flight}"]
-        lines += ["# TYPE ponder_requests_waiting gauge", f"ponder_requests_waiting {waiting}"]
+        gauges = {("ponder_requests_in_flight", ""): self.in_flight, **(now or {})}
+        for (name, model), value in gauges.items():
+            lines += [f"# TYPE {name} gauge"] if f"# TYPE {name} gauge" not in lines else []
+            lines.append(f'{name}{{model="{_label(model)}"}} {value:g}' if model else f"{name} {value:g}")
         lines += ["# TYPE ponder_request_seconds histogram"]
         for route, counts in sorted(self.seconds.items()):
             total = 0

@@ -270,6 +270,11 @@ class Ledger:
         )
 
     @property
+    def held(self) -> tuple[int, int]:
+        """The leases that are not settled, and the tokens, read and written, that they set aside."""
+        return self._live, self._reserved + self._reserved_prompt
+
+    @property
     def refused(self) -> bool:
         """Whether its budget, or one around it, ever ended something in this scope."""
         return self._refused
