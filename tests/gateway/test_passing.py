@@ -461,5 +461,8 @@ def test_metrics_tell_what_is_held_and_that_nothing_is_once_the_client_left():
             return before, during, await held()
 
     before, during, after = run(job)
-    assert during[:3] == [1, 4, 4] and during[3] >= 4 and during[4] > before[4]
-    assert before[:4] == after[:4] == [0, 0, 0, 0] and after[4] < during[4]
+    assert during[:3] == [1, 4, 4]
+    assert during[3] >= 4
+    assert during[4] > before[4]
+    assert before[:4] == after[:4] == [0, 0, 0, 0]
+    assert after[4] < during[4]
