@@ -5,6 +5,7 @@ What models write is not trusted with a terminal: control characters never reach
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sys
 import unicodedata
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,11 @@ def emit(text: str) -> None:
         _nowhere(sys.stdout.fileno())
         say(f"The answer could not be written: {error.strerror}. Send it somewhere else.")
         raise SystemExit(3) from None
+
+
+def emit_json(values: Any) -> None:
+    """The same as JSON."""
+    emit(json.dumps(values, ensure_ascii=False, default=str))
 
 
 def leave_at_once_on_ctrl_c() -> None:

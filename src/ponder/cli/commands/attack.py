@@ -1,0 +1,87 @@
+"""`ponder attack`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ponder.cli.commands.options import Fresh, Models, Quiet, ReportTo, Yes
+
+
+def attack(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="addition, multiplication, page, policy or rule.")
+    ],
+    model: Models = None,
+    attack: Annotated[
+        str, typer.Option(metavar="NAME", help="many-shot, think-less, injection, dispute or loophole.")
+    ] = "",
+    goal: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GOAL", help="What the attacker wants: 42, plus-one or times-seven; repeat it."),
+    ] = None,
+    strength: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N", help="Examples, injections or claims; 0 is no attack; repeat it.", show_default=False
+        ),
+    ] = None,
+    think: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N", help="Compute by budget forcing: at most so many tokens of thinking; repeat it."
+        ),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option("--strategy", "-s", metavar="STRATEGY", help="Compute by strategies; repeat it."),
+    ] = None,
+    budget: Annotated[str | None, typer.Option("--budget", "-b", metavar="BUDGET", help="For each.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Problems that are attacked.")] = 60,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Times that each is attempted.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the problems.")] = 0,
+    fresh: Fresh = False,
+    report: ReportTo = None,
+    quiet: Quiet = False,
+    yes: Yes = False,
+) -> None:
+    """Measure how compute changes the success of attacks on your model.
+
+    Every problem is attacked with every goal and strength, and answered with every amount of compute. It is an
+    evaluation like `ponder eval`: the same command goes on where it was stopped, and report, export and replay work.
+
+    Examples:
+      ponder attack addition -m qwen2.5-coder-0.5b --goal 42 --strength 0 --strength 16 --think 16 --think 64
+      ponder attack page -s direct -s self-consistency:n=8 --report attack.html
+    """
+    from ponder import config
+    from ponder.cli import attacking, evaluating, exporting, opening
+    from ponder.cli.terminal import out, say
+    from ponder.core.calls import Budget
+    from ponder.evals.plan import Plan
+    from ponder.evals.values import Arm
+    from ponder.strategies import parse
+
+    settings = opening.settings()
+    loaded = attacking.load(task, attack, goal or [], strength or [], limit, seed)
+    for complaint in loaded.complaints:
+        say(complaint)
+    within = str(Budget.parse(budget or settings.budget))
+    arms = tuple(Arm(str(parse(s)), within) for s in attacking.strategies(think or [], strategy or []))
+    strategies = [parse(arm.strategy) for arm in arms]
+    plan = Plan(loaded.items, arms, tuple(range(seeds)))
+    opened = opening.engines(
+        config.models_by_role(model or (), settings, strategies), settings, yes=yes, quiet=quiet
+    )
+    with opened as engines:
+        path, code = evaluating.evaluate(
+            plan, engines, settings, named=[loaded.name], afresh=fresh, quiet=quiet
+        )
+    for shown in attacking.tables(evaluating.measured(settings, path.stem)):
+        out().print(shown)
+    if report:
+        exporting.write_report(settings, path.stem, report)
+    else:
+        say(f"See it whole: ponder report {path.stem}")
+    raise SystemExit(code)

@@ -1,0 +1,42 @@
+"""`ponder strategies` and `ponder scorers`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ponder.cli.commands.options import AsJson
+
+
+def strategies(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One strategy, explained.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the strategies, or explain one."""
+    from ponder.cli.show import explain, table_of_strategies
+    from ponder.cli.terminal import emit_json, out
+    from ponder.strategies import CATALOGUE, parse
+
+    one = None if name is None else type(parse(name))
+    if as_json:
+        emit_json(explain(one) if one else [explain(cls) for cls in CATALOGUE.values()])
+    else:
+        out().print(table_of_strategies([one] if one else list(CATALOGUE.values()), whole=one is not None))
+
+
+def scorers(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One scorer, explained.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the scorers, which guide a search, or explain one."""
+    from ponder import config
+    from ponder.cli.show import explain_scorer, table_of_scorers
+    from ponder.cli.terminal import emit_json, out
+
+    known = config.scorers()
+    chosen = [type(known[by]) for by in ([name] if name else known)]
+    if as_json:
+        emit_json(explain_scorer(chosen[0]) if name else [explain_scorer(cls) for cls in chosen])
+    else:
+        out().print(table_of_scorers(chosen, whole=name is not None))
