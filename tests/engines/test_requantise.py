@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ponder import config
-from ponder.core.errors import ModelFileError
+from ponder.core.errors import ModelFileError, UsageError
 from ponder.engines._gguf import TENSOR_TYPES, read_gguf
 from ponder.engines._llama import Batch, Context, Model
 from ponder.engines.embedded import requantise
@@ -338,5 +338,5 @@ def test_the_setting(tmp_path, said, meant):
     assert config.settings({"PONDER_REQUANTISE": said}, tmp_path).requantise is meant
     (tmp_path / "ponder.toml").write_text(f"requantise = {str(meant).lower()}\n")
     assert config.settings({}, tmp_path).requantise is meant
-    with pytest.raises(config.UsageError, match="true or false, not 'maybe'"):
+    with pytest.raises(UsageError, match="true or false, not 'maybe'"):
         config.settings({"PONDER_REQUANTISE": "maybe"}, tmp_path)
