@@ -110,6 +110,37 @@ def test_numbers_without_end_are_refused_before_anything_is_made(more):
     assert engine.calls == 0
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"stop": {}},
+        {"stop": 0},
+        {"stop": False},
+        {"stop": {"a": 1}},
+        {"tools": {}},
+        {"tools": ""},
+        {"stream_options": []},
+        {"stream_options": {"include_usage": "yes"}},
+        {"response_format": {"type": "json_schema", "json_schema": "x"}},
+        {"response_format": {"type": "json_schema", "json_schema": [1]}},
+        {"ponder": []},
+        {"ponder": False},
+        {"ponder": {"strategy": "vote4", "params": []}},
+        {"ponder": {"strategy": "vote4", "params": 0}},
+        {"ponder": {"strategy": "vote4", "budget_tokens": "500"}},
+        {"ponder": {"strategy": "vote4", "deadline_s": "5"}},
+        {"ponder": {"strategy": "vote4"}, "temperature": "hot"},
+        {"ponder": {"strategy": "vote4"}, "top_p": 2},
+    ],
+    ids=str,
+)
+def test_values_of_another_kind_are_refused_though_they_are_empty(more):
+    engine = solver()
+    status, body, _ = told({**BODY, **more}, engine)
+    assert status == 400, body
+    assert engine.calls == 0
+
+
 def test_half_a_character_is_answered_in_utf_8():
     """JSON can say half a character, and a model may be shown it; what we send is UTF-8 all the same."""
     odd = {"model": "solver", "messages": [{"role": "user", "content": "\ud800"}]}

@@ -42,7 +42,7 @@ PONDER = [sys.executable, "-m", "ponder"]
 def fuzzed(folder: Path, tier: Tier) -> Figure:
     tool = Path(sys.executable).with_name("st")
     if not tool.exists():
-        return Figure("schemathesis is not installed: pip install schemathesis", held=False)
+        return Figure("schemathesis is not installed: pip install -e '.[dev]'", held=False)
     many, examples, seconds = (20_000, 9_500, 420) if tier == "N" else (700, 20, 120)
     env = {**os.environ, "PONDER_HOME": str(folder / "home"), "NO_COLOR": "1"}
     (folder / "ponder.toml").write_text(CONFIG)

@@ -11,6 +11,7 @@ import anyio
 
 from ponder.core.errors import OutOfBudget, PonderError
 from ponder.gateway.as_is import AsIs, as_is
+from ponder.gateway.asked import stops
 from ponder.gateway.refusals import Refusal, refusal
 from ponder.gateway.rendering import candidates, receipt, said, split, top, trace, usage_of
 from ponder.gateway.replying import DONE, SSE, Outbox
@@ -270,9 +271,7 @@ class Answering:
 
     @property
     def _hold(self) -> int:
-        stop = self.asked.body.get("stop") or ()
-        stops = [stop] if isinstance(stop, str) else stop
-        return max((len(one) for one in stops), default=0)
+        return max(map(len, stops(self.asked.body)), default=0)
 
     def _finish(self, result: Result, chosen: list[Prefix]) -> None:
         """The rest of the answer, and how it ended."""

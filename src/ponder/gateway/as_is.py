@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ponder.core.calls import SHARES, Sampling
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.protocols import Candidate, Choice
+from ponder.gateway.asked import TEMPERATURE, TOP_P, number, stops
 from ponder.gateway.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -64,18 +65,15 @@ def as_is(asked: Asked, can: Capabilities) -> AsIs:
                 f"{can.name} does not take {field_name} here. Leave it out.",
                 field_name,
             )
-    stop = body.get("stop") or ()
     told: dict[str, Any] = {
         "max_tokens": asked.max_tokens or min(LENGTH, (can.context or 2 * LENGTH) // 2),
-        "temperature": _number(body, "temperature", 1.0, 0.0, 2.0),
-        "top_p": _number(body, "top_p", 1.0, 1e-6, 1.0),
-        "stop": (stop,) if isinstance(stop, str) else tuple(stop),
+        "temperature": number(body, "temperature", *TEMPERATURE),
+        "top_p": number(body, "top_p", *TOP_P),
+        "stop": stops(body),
     }
-    if not all(isinstance(one, str) and one for one in told["stop"]):
-        raise Refusal("invalid_value", "stop is to be a text or a list of texts.", "stop")
     for name, low, high in (("top_k", 0.0, 1e9), ("min_p", 0.0, 0.999)):
         if name in body:
-            value = _number(body, name, 0.0, low, high)
+            value = number(body, name, 0.0, low, high)
             told[name] = int(value) if name == "top_k" else value
     if asked.seed is not None and asked.n == 1:
         told["seed"] = asked.seed
@@ -101,14 +99,3 @@ def _bias(given: Mapping[str, Any]) -> dict[int, float]:
     if not all(0 <= token < 1 << 31 and -100 <= value <= 100 for token, value in found.items()):
         raise Refusal("invalid_value", "logit_bias maps token ids to numbers from -100 to 100.", "logit_bias")
     return found
-
-
-def _number(body: Mapping[str, Any], key: str, default: float, low: float, high: float) -> float:
-    value = body.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-        raise Refusal(
-            "invalid_value", f"{key} is to be a number from {low:g} to {high:g}, not {value!r}.", key
-        )
-    return float(value)

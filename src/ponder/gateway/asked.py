@@ -33,6 +33,9 @@ PONDER: Final = {
 """What stands in `ponder`, in the body of a request."""
 
 ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
+TEMPERATURE: Final = (1.0, 0.0, 2.0)
+TOP_P: Final = (1.0, 1e-6, 1.0)
+"""What it is where nobody says it, and its bounds."""
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "stop": (None, [], ""),
     "logprobs": (None, False),
@@ -68,7 +71,9 @@ class Asked:
     ponder: Mapping[str, Any] = field(default_factory=dict)
 
     def check_for_strategy(self, name: str) -> None:
-        """Raises a Refusal where a field asks for what no strategy does."""
+        """Raises a Refusal where a field asks for what no strategy does, or makes no sense."""
+        number(self.body, "temperature", *TEMPERATURE)
+        number(self.body, "top_p", *TOP_P)
         for key, neutral in _NEUTRAL.items():
             if key in self.body and self.body[key] not in neutral:
                 raise Refusal(
@@ -90,9 +95,7 @@ def read(form: Form, body: Mapping[str, Any], raw: str) -> Asked:
         raise Refusal(
             "invalid_value", "model is to be the name of a model. GET /v1/models lists them.", "model"
         )
-    options = body.get("stream_options") or {}
-    if not isinstance(options, dict):
-        raise Refusal("invalid_value", "stream_options is to be an object.", "stream_options")
+    options = _object(body, "stream_options")
     most, completion = _count(body, "max_tokens"), _count(body, "max_completion_tokens")
     if most is not None and completion is not None and most != completion:
         raise Refusal(
@@ -111,7 +114,7 @@ def read(form: Form, body: Mapping[str, Any], raw: str) -> Asked:
     effort = body.get("reasoning_effort")
     if effort is not None and not isinstance(effort, str):
         raise Refusal("invalid_value", "reasoning_effort is to be a text.", "reasoning_effort")
-    ponder = _ponder(body.get("ponder") or {})
+    ponder = _ponder({} if body.get("ponder") is None else body["ponder"])
     return Asked(
         form,
         body,
@@ -120,7 +123,7 @@ def read(form: Form, body: Mapping[str, Any], raw: str) -> Asked:
         _problem(body, ponder) if form == "chat" else _raw(body),
         n,
         _flag(body, "stream"),
-        bool(options.get("include_usage")),
+        _flag(options, "include_usage"),
         completion if completion is not None else most,
         seed,
         effort,
@@ -156,7 +159,7 @@ def _problem(body: Mapping[str, Any], ponder: Mapping[str, Any]) -> Problem:
     if not isinstance(given, list) or not given:
         raise Refusal("invalid_value", "messages is to be a list of at least one message.", "messages")
     messages = tuple(_message(m, f"messages[{i}]") for i, m in enumerate(given))
-    tools = body.get("tools") or []
+    tools = [] if body.get("tools") is None else body["tools"]
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         raise Refusal("invalid_value", "tools is to be a list of objects.", "tools")
     if body.get("tool_choice") == "none":
@@ -175,7 +178,7 @@ def _problem(body: Mapping[str, Any], ponder: Mapping[str, Any]) -> Problem:
     if (
         form is not None
         and form["type"] == "json_schema"
-        and not isinstance((form.get("json_schema") or {}).get("schema"), dict)
+        and not isinstance(_object(form, "json_schema").get("schema"), dict)
     ):
         raise Refusal("invalid_value", "response_format.json_schema needs a schema.", "response_format")
     kind: Kind = "json" if form else ponder.get("kind", "auto")
@@ -230,6 +233,45 @@ def _raw(body: Mapping[str, Any]) -> Problem:
     if not isinstance(prompt, str) or not prompt:
         raise Refusal("invalid_value", "prompt is to be one text.", "prompt")
     return Problem("raw", (Message("user", prompt),), "open")
+
+
+def stops(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts at which an answer ends.
+
+    Raises:
+        Refusal: it is no text and no list of texts.
+
+    """
+    stop = body.get("stop")
+    found = () if stop in (None, "") else (stop,) if isinstance(stop, str) else stop
+    if not isinstance(found, list | tuple) or not all(isinstance(one, str) and one for one in found):
+        raise Refusal("invalid_value", "stop is to be a text or a list of texts.", "stop")
+    return tuple(found)
+
+
+def number(body: Mapping[str, Any], key: str, default: float, low: float, high: float) -> float:
+    """A number of a body.
+
+    Raises:
+        Refusal: it is none, or not within its bounds.
+
+    """
+    value = body.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        told = repr(value)[:40]
+        raise Refusal(
+            "invalid_value", f"{key} is to be a number from {low:g} to {high:g}, not {told}.", key
+        )
+    return float(value)
+
+
+def _object(body: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = body.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise Refusal("invalid_value", f"{key} is to be an object.", key)
+    return value or {}
 
 
 def _count(body: Mapping[str, Any], key: str) -> int | None:

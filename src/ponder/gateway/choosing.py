@@ -141,12 +141,12 @@ def _model(said: str, models: Collection[str]) -> tuple[str, str | None]:
 
 def _with_params(preset: Preset, params: Any) -> Strategy | None:
     """The preset's strategy with other parameters."""
+    if params is not None and not isinstance(params, dict):
+        raise UsageError("ponder.params is to be an object.")
     if not params:
         return preset.strategy
     if preset.strategy is None:
         raise UsageError("The strategy none has no parameters. Name another in ponder.strategy.")
-    if not isinstance(params, dict):
-        raise UsageError("ponder.params is to be an object.")
     told = ",".join(f"{key}={_spelled(key, value)}" for key, value in params.items())
     wanted: Any = parse(f"{preset.strategy.name}:{told}")
     return _replaced(preset.strategy, {key.replace("-", "_"): wanted for key in params})
@@ -244,9 +244,12 @@ def _budget(asked: Asked, headers: Mapping[str, str], preset: Preset, options: O
 
 
 def _positive(value: Any, where: str, *, whole: bool) -> int | float:
+    """A number of a body, or a header's text that is one."""
     try:
         number: int | float = int(str(value)) if whole else float(str(value))
     except ValueError:
+        number = 0
+    if isinstance(value, str) and where.startswith("ponder"):
         number = 0
     if isinstance(value, bool) or not 0 < number < float("inf"):
         raise Refusal(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ponder import __version__
 from ponder.core.problem import KINDS as ANSWERS
-from ponder.gateway.asked import PONDER, ROLES
+from ponder.gateway.asked import PONDER, ROLES, TEMPERATURE, TOP_P
 from ponder.gateway.choosing import HEADERS
 from ponder.gateway.limits import CHOICES, MESSAGES, MOST_TOKENS, NAME, STOPS, TOOLS
 from ponder.gateway.options import EFFORTS, NONE
@@ -58,6 +58,7 @@ _OF_PONDER: Final[dict[str, dict[str, Any]]] = {
         "anyOf": [
             {"type": "string", "pattern": "^[1-9][0-9]{0,3}(,[1-9][0-9]?s)?$"},
             {"type": ["string", "null"]},
+            {"type": "integer", "minimum": 1},
         ]
     },
     "deadline_s": {"type": ["number", "null"], "exclusiveMinimum": 0},
@@ -71,8 +72,8 @@ _COMMON: Final[dict[str, Any]] = {
     "stream_options": {"type": ["object", "null"], "properties": {"include_usage": _FLAG}},
     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": CHOICES},
     "max_tokens": _TOKENS,
-    "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
-    "top_p": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
+    "temperature": {"type": ["number", "null"], "minimum": TEMPERATURE[1], "maximum": TEMPERATURE[2]},
+    "top_p": {"type": ["number", "null"], "minimum": TOP_P[1], "maximum": TOP_P[2]},
     "seed": {"type": ["integer", "null"]},
     "stop": {
         "anyOf": [
@@ -98,7 +99,11 @@ _CHAT: Final[dict[str, Any]] = {
     },
     "reasoning_effort": {"type": ["string", "null"], "description": f"one of {', '.join(EFFORTS)}"},
 }
-_RAW: Final[dict[str, Any]] = {"prompt": {"type": "string", "minLength": 1}, **_COMMON}
+_PROMPT: Final = {"type": "string", "minLength": 1}
+_RAW: Final[dict[str, Any]] = {
+    "prompt": {"anyOf": [_PROMPT, {"type": "array", "items": _PROMPT, "minItems": 1, "maxItems": 1}]},
+    **_COMMON,
+}
 
 
 def _object(required: Sequence[str], **properties: Any) -> dict[str, Any]:
@@ -116,6 +121,7 @@ _USAGE: Final = _object(
     total_tokens={"type": "integer", "minimum": 0},
 )
 _SAID: Final = {
+    "delta": _object([], role={"const": "assistant"}, content={"type": ["string", "null"]}),
     "message": _object(["role"], role={"const": "assistant"}, content={"type": ["string", "null"]}),
     "text": {"type": "string"},
 }
@@ -152,6 +158,17 @@ def _completion(kind: str, said: str) -> dict[str, Any]:
     )
 
 
+def _event(kind: str, said: str) -> dict[str, Any]:
+    """One event of a stream: in OpenAPI 3.1 the schema of a stream is that of each."""
+    chunk = _completion(kind, said)
+    of = chunk["properties"]
+    of["choices"] = {"type": "array", "items": of["choices"]["items"]}  # none in the one that has the usage
+    of["usage"] = {"anyOf": [_USAGE, {"type": "null"}]}
+    told = {"anyOf": [chunk, _ERROR]}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": told}
+    return _object(["data"], data={"if": {"const": "[DONE]"}, "then": {"type": "string"}, "else": data})
+
+
 def openapi(models: Sequence[str]) -> dict[str, Any]:
     """The document, for who may use these models."""
     statuses = sorted({kind.status for kind in KINDS.values()} - {499})
@@ -179,10 +196,12 @@ def openapi(models: Sequence[str]) -> dict[str, Any]:
         for name, field in HEADERS.items()
     ]
 
-    def post(what: str, fields: dict[str, Any], asked: str, answer: dict[str, Any]) -> dict[str, Any]:
+    def post(
+        what: str, fields: dict[str, Any], asked: str, answer: dict[str, Any], event: dict[str, Any]
+    ) -> dict[str, Any]:
         model = {"type": "string", "description": "a model, or model@preset", "enum": list(models)}
         body = _object(["model", asked], model=model, **fields)
-        told = answers(what, {"application/json": answer, "text/event-stream": {"type": "string"}})
+        told = answers(what, {"application/json": answer, "text/event-stream": event})
         content = {"application/json": {"schema": body}}
         return {"post": told | {"parameters": chosen, "requestBody": {"required": True, "content": content}}}
 
@@ -192,7 +211,8 @@ def openapi(models: Sequence[str]) -> dict[str, Any]:
         "required": True,
         "schema": {"type": "string", "enum": list(models)},
     }
-    chat, text = _completion("chat.completion", "message"), _completion("text_completion", "text")
+    chat = _completion("chat.completion", "message"), _event("chat.completion.chunk", "delta")
+    text = _completion("text_completion", "text"), _event("text_completion", "text")
     health = _object(["status"], status={"enum": ["ok", "draining"]})
     return {
         "openapi": "3.1.0",
@@ -203,8 +223,8 @@ def openapi(models: Sequence[str]) -> dict[str, Any]:
         },
         "security": [{"key": []}],
         "paths": {
-            "/v1/chat/completions": post("A chat, answered by a strategy", _CHAT, "messages", chat),
-            "/v1/completions": post("A raw text, continued", _RAW, "prompt", text),
+            "/v1/chat/completions": post("A chat, answered by a strategy", _CHAT, "messages", *chat),
+            "/v1/completions": post("A raw text, continued", _RAW, "prompt", *text),
             "/v1/models": get("Models, and each with its presets", _list(_MODEL)),
             "/v1/models/{name}": get("One of them", _MODEL) | {"parameters": [name]},
             "/v1/strategies": get(
