@@ -6,12 +6,15 @@ import json
 import random
 
 import aiohttp
+import anyio
+import anyio.lowlevel
 import openai
 import pytest
 from aiohttp import web
 from gateways import client, in_front_of, listening, opened_keys
 from serving import run, until
 from shapes import SHAPES
+from support import virtual
 
 from ponder.core.calls import Budget, Prices
 from ponder.engines.scripted import Scripted
@@ -19,6 +22,8 @@ from ponder.engines.servers.found import Found
 from ponder.engines.servers.link import Link
 from ponder.engines.servers.upstream import Upstream
 from ponder.gateway.members import members, replaced
+from ponder.gateway.passing import Passing
+from ponder.gateway.replying import Reply
 from ponder.gateway.served import Served
 
 ASK = [{"role": "user", "content": "What is 6 * 7?"}]
@@ -218,6 +223,72 @@ def test_a_stream_that_breaks_ends_with_an_error_and_no_done():
     assert b"[DONE]" not in body
     assert spent.completion == 2
     assert spent.estimated
+
+
+class Pausing:
+    """Pieces of a stream, each after so many seconds."""
+
+    def __init__(self, *pieces):
+        self.left = list(pieces)
+        self.waited = None
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if not self.left:
+            raise StopAsyncIteration
+        if self.waited is None:
+            self.waited = anyio.current_time() + self.left[0][0]
+        await anyio.sleep_until(self.waited)
+        self.waited = None
+        return self.left.pop(0)[1]
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_what_is_passed_on_pings_in_silence_but_never_within_an_event(hidden):
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    pieces = Pausing((40.0, event), (1.0, event + event[:20]), (40.0, event[20:]), (20.0, b"data: [DONE]\n\n"))
+
+    async def job():
+        sent = []
+
+        async def send(message):
+            await anyio.lowlevel.checkpoint()
+            sent.append((anyio.current_time() - began, message["body"]))
+
+        began = anyio.current_time()
+        passing = Passing(None, None, "front", Budget(), None, began, _hide_usage=hidden)
+        await passing._stream(pieces, Reply(send, {}))
+        return passing.tokens, sent
+
+    tokens, sent = virtual(job)
+    assert tokens == 3
+    pings = [round(at) for at, piece in sent if piece == b": ping\n\n"]
+    assert pings == ([15, 30, 56, 71, 96] if hidden else [15, 30, 96])
+    told = b"".join(piece for _, piece in sent).replace(b": ping\n\n", b"")
+    assert told == event * 3 + b"data: [DONE]\n\n"
+
+
+def test_a_slow_reader_of_a_silent_stream_gets_every_piece_once():
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+
+    async def job():
+        sent = []
+
+        async def send(message):
+            await anyio.sleep(20.0 if message["body"] == event else 0.0)
+            sent.append(message["body"])
+
+        reply = Reply(send, {})
+        reply.record()
+        passing = Passing(None, None, "front", Budget(), None, 0.0)
+        await passing._stream(Pausing((1.0, event), (1.0, event)), reply)
+        return sent, bytes(reply.recorded)
+
+    sent, recorded = virtual(job)
+    assert sent == [event, event]
+    assert recorded == event * 2
 
 
 @pytest.mark.parametrize("stream", [False, True])

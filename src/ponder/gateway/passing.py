@@ -22,6 +22,7 @@ from ponder.core.errors import EngineError, OutOfBudget
 from ponder.engines.servers.failures import refused, without_secrets
 from ponder.engines.servers.reading import Said, read
 from ponder.engines.servers.sse import Parser
+from ponder.gateway import replying
 from ponder.gateway.limits import CHOICES
 from ponder.gateway.members import replaced
 from ponder.gateway.refusals import Refusal
@@ -205,15 +206,31 @@ class Passing:
         await reply.whole(200, {**headers, "x-ponder-spent-tokens": spent}, text)
 
     async def _stream(self, pieces: AsyncIterator[bytes], reply: Reply) -> None:
-        """Every piece as it comes; event by event only where our own question for the usage is to be left out."""
+        """Every piece as it comes, and in silence a comment between two events that says it lives; event by event only
+        where our own question for the usage is to be left out.
+        """
         parser = Parser()
-        async for piece in pieces:
-            events = parser.feed(piece)
-            kept = [one for one in events if not self._take(one.data)]
-            if not self._hide_usage:
-                await reply.write(piece)
-            elif kept:
-                await reply.write("".join(f"data: {one.data}\n\n" for one in kept).encode())
+        unsent = b""
+        while True:
+            with anyio.CancelScope() as silence:
+                silence.deadline = anyio.current_time() + replying.PING
+                async for piece in pieces:
+                    events = parser.feed(piece)
+                    kept = [one for one in events if not self._take(one.data)]
+                    unsent = piece
+                    if self._hide_usage:
+                        unsent = "".join(f"data: {one.data}\n\n" for one in kept).encode()
+                    if unsent:
+                        await reply.write(unsent)
+                        unsent = b""
+                    silence.deadline = anyio.current_time() + replying.PING
+            if not silence.cancelled_caught:
+                return
+            if unsent:  # the client is slow to read
+                await reply.write(unsent)
+                unsent = b""
+            elif parser.between or self._hide_usage:
+                await reply.ping()
 
     def _take(self, data: str) -> bool:
         """Count what an event says; whether it is nothing but the usage."""

@@ -55,9 +55,13 @@ class Reply:
 
     async def write(self, data: bytes) -> None:
         """A piece of the body."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
         if self.recorded is not None and len(self.recorded) <= RECORDED:
             self.recorded += data
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def ping(self) -> None:
+        """A comment, which clients skip; between two events."""
+        await self.write(b": ping\n\n")
 
     async def end(self) -> None:
         """Its end."""
@@ -130,7 +134,7 @@ class Outbox:
             with anyio.move_on_after(PING) as silence:
                 await self._news.wait()
             if silence.cancelled_caught:
-                await reply.write(b": ping\n\n")
+                await reply.ping()
 
     def _wake(self) -> None:
         self._news.set()

@@ -68,6 +68,11 @@ class Parser:
                 events.append(event)
         return events
 
+    @property
+    def between(self) -> bool:
+        """Whether all that was fed is whole events, so that a comment may stand here."""
+        return not (self._line or self._data or self._name)
+
     def _ended(self) -> Event | None:
         """One line is whole; the event that it ends, if it is a blank one."""
         line = bytes(self._line)
