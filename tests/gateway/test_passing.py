@@ -248,7 +248,9 @@ class Pausing:
 @pytest.mark.parametrize("hidden", [False, True])
 def test_what_is_passed_on_pings_in_silence_but_never_within_an_event(hidden):
     event = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
-    pieces = Pausing((40.0, event), (1.0, event + event[:20]), (40.0, event[20:]), (20.0, b"data: [DONE]\n\n"))
+    pieces = Pausing(
+        (40.0, event), (1.0, event + event[:20]), (40.0, event[20:]), (20.0, b"data: [DONE]\n\n")
+    )
 
     async def job():
         sent = []

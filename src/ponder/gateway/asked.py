@@ -261,9 +261,7 @@ def number(body: Mapping[str, Any], key: str, default: float, low: float, high: 
         return default
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
         told = repr(value)[:40]
-        raise Refusal(
-            "invalid_value", f"{key} is to be a number from {low:g} to {high:g}, not {told}.", key
-        )
+        raise Refusal("invalid_value", f"{key} is to be a number from {low:g} to {high:g}, not {told}.", key)
     return float(value)
 
 
