@@ -8,7 +8,6 @@ RUN are the evaluations of `ponder calibrate`, one for each task, whose ids stan
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ponder import config
@@ -41,18 +40,6 @@ def measured(run: str) -> tuple[str, list[Level], str]:
         return about["tasks"][0], levels(file, budgets, follow, alone), list(follow)[1]
 
 
-def only(level: Level, common: Sequence[str]) -> Level:
-    """The part with some of the strategies, after the probe and by themselves."""
-    kept = [j for j, arm in enumerate(level.arms) if arm in common]
-    return replace(
-        level,
-        arms=tuple(level.arms[j] for j in kept),
-        follow=sum(j < level.follow for j in kept),
-        right=level.right[:, kept],
-        tokens=level.tokens[:, kept],
-    )
-
-
 def share(about: Estimate) -> str:
     return f"{100 * about.value:.1f} %, {100 * about.interval.low:.0f} to {100 * about.interval.high:.0f}"
 
@@ -79,7 +66,7 @@ def transfer(tasks: dict[str, list[Level]], vote: str) -> None:
     common = set.intersection(*(set(level.arms) for found in tasks.values() for level in found))
     within = set.intersection(*({level.budget for level in found} for found in tasks.values()))
     same = {
-        task: [only(level, sorted(common)) for level in found if level.budget in within]
+        task: [level.among(common) for level in found if level.budget in within]
         for task, found in tasks.items()
     }
     print(

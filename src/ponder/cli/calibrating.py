@@ -102,15 +102,16 @@ class Calibration:
         first = f"probe={self.probe},direct={direct}{by}"
         return {then: str(parse(f"auto:{first},then=({then})")) for then in self._then}
 
-    def opening(self) -> Plan:
-        """Whether direct answers that agree may end it: with and without them, before the widest vote."""
-        arms = tuple(Arm(self.follow(direct)[self.vote], self.budgets[-1]) for direct in (0, DIRECT))
-        return Plan(self.items, arms)
+    @property
+    def quick(self) -> str:
+        """The arm in which direct answers that agree may end it, before the widest vote."""
+        return self.follow(DIRECT)[self.vote]
 
     def plan(self) -> Plan:
-        """Every strategy after the probe and by itself, within every budget."""
+        """Every strategy after the probe and by itself, within every budget; and direct answers within the largest."""
         names = [*self.follow(0).values(), *self.alone]
-        return Plan(self.items, tuple(Arm(name, budget) for budget in self.budgets for name in names))
+        arms = [Arm(name, budget) for budget in self.budgets for name in names]
+        return Plan(self.items, (*arms, Arm(self.quick, self.budgets[-1])))
 
 
 DIRECT = 3
@@ -140,27 +141,13 @@ def calibrate(
 
     """
     path, code = evaluating.evaluate(
-        asked.opening(), engines, settings, named=named, afresh=False, quiet=quiet, given=given
-    )
-    if code == evaluating.STOPPED:
-        return None, [], code, path.stem
-    with evaluating.opened(settings, path.stem) as run:
-        drawn, first = run.samples(), run.id
-    path, code = evaluating.evaluate(
-        asked.plan(),
-        engines,
-        settings,
-        named=named,
-        afresh=False,
-        quiet=quiet,
-        given={**(given or {}), **drawn},
+        asked.plan(), engines, settings, named=named, afresh=False, quiet=quiet, given=given
     )
     if code == evaluating.STOPPED:
         return None, [], code, path.stem
     with evaluating.opened(settings, path.stem) as run:
         agreed = _agreed(run, asked)
-        with evaluating.opened(settings, first) as opening:
-            quick = direct_answers(opening, asked.follow(DIRECT)[asked.vote], agreed)
+        quick = direct_answers(run, asked.quick, agreed)
         found = levels(run, asked.budgets, asked.follow(0), asked.alone, agreed, quick)
     judged = figures(found, bins, asked.vote, signs=signs)
     learnt = learn(found, bins, signs)

@@ -136,6 +136,7 @@ class Drawn(Layer):
         self._of = () if role == "solver" else (role,)
         self._seed = seed
         self._asked: Counter[str] = Counter()
+        self._named: dict[tuple[int, str], tuple[str, Prefix]] = {}
 
     @property
     def names(self) -> Iterator[tuple[str, int]]:
@@ -150,20 +151,24 @@ class Drawn(Layer):
         if how.logprobs is None and "logprobs" in can:
             how = replace(how, logprobs=0)  # so that arms which score samples draw the same ones
         greedy = how.temperature == 0
-
-        def named(sampling: Sampling) -> str:
-            return key_of(*self._of, None if greedy else self._seed, prefix, sampling)
-
-        key = named(how)
+        key = self._name(prefix, how)
         nth = 0 if greedy else self._asked[key]
         self._asked[key] += 1
         self._began.set()
         if "seed" in can:
             # What else is recorded makes it another sample to keep, but must not make it another draw.
             plain = replace(how, logprobs=0 if "logprobs" in can else None, certainty=False)
-            how = replace(how, seed=_seed(named(plain), nth))
+            how = replace(how, seed=_seed(self._name(prefix, plain), nth))
         segment = await self._pool.draw(self.engine, key, nth, prefix, how)
         return shown(segment, watch if "streams" in can else None)
+
+    def _name(self, prefix: Prefix, how: Sampling) -> str:
+        """Found once for many samples of the very same prefix, which stays alive here so that its id stays its own."""
+        of = id(prefix), repr(how)  # not `how` itself: 1 and 1.0 are equal, and have different names
+        if of not in self._named:
+            seed = None if how.temperature == 0 else self._seed
+            self._named[of] = key_of(*self._of, seed, prefix, how), prefix
+        return self._named[of][0]
 
 
 def _seed(*what: Any) -> int:

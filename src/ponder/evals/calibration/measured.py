@@ -15,7 +15,7 @@ from ponder.strategies import parse
 from ponder.thinking.difficulty import Signs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -80,6 +80,17 @@ class Level:
     def alone(self, strategy: str) -> int:
         """The index of a strategy that was tried by itself."""
         return self.arms.index(strategy, self.follow)
+
+    def among(self, arms: Collection[str]) -> Level:
+        """The part with some of the strategies, after the probe and by themselves."""
+        kept = [j for j, arm in enumerate(self.arms) if arm in arms]
+        return replace(
+            self,
+            arms=tuple(self.arms[j] for j in kept),
+            follow=sum(j < self.follow for j in kept),
+            right=self.right[:, kept],
+            tokens=self.tokens[:, kept],
+        )
 
     def only(self, chosen: NDArray[np.bool_]) -> Level:
         """The part with some of the items."""

@@ -7,6 +7,7 @@ give the same figures.
 
 from ponder.evals.stats.attempts import Broken, broke, measured, right
 from ponder.evals.stats.clusters import Attempts, Estimate, accuracy, bootstrap, clustered_error
+from ponder.evals.stats.equal import Ratio, equal_accuracy, needed
 from ponder.evals.stats.intervals import Interval, wilson
 from ponder.evals.stats.lengths import LengthAndAccuracy, Spread, length_and_accuracy
 from ponder.evals.stats.multiple import benjamini_hochberg, holm
@@ -38,6 +39,7 @@ __all__ = [
     "Interval",
     "LengthAndAccuracy",
     "Point",
+    "Ratio",
     "Sample",
     "Samples",
     "Slope",
@@ -51,6 +53,7 @@ __all__ = [
     "compute_optimal",
     "control",
     "dominated",
+    "equal_accuracy",
     "equal_compute",
     "holm",
     "length_and_accuracy",
@@ -60,6 +63,7 @@ __all__ = [
     "mean_maj_at_k",
     "mean_pass_at_k",
     "measured",
+    "needed",
     "pass_at_k",
     "pass_bins",
     "performance",
