@@ -81,11 +81,8 @@ def equal_accuracy(
         UsageError: the shapes do not fit.
 
     """
-    if (
-        one[0].shape != one[1].shape
-        or one[0].ndim != 2
-        or other[0].shape != other[1].shape != one[0].shape[:1]
-    ):
+    sizes = {len(values) for values in (*one, *other)}
+    if len(sizes) > 1 or one[0].shape != one[1].shape or one[0].ndim != 2:
         raise UsageError(
             "Give right and tokens of the same items: of a line at each point, of the other once."
         )
