@@ -140,7 +140,7 @@ def _trivial(node):
 def test_what_is_public_in_core_is_explained():
     bare = [
         f"{path.name}: {name}"
-        for path in sorted((PACKAGE / "core").glob("*.py"))
+        for path in sorted((PACKAGE / "core").rglob("*.py"))
         for name, node in _public(ast.parse(path.read_text("utf-8")))
         if not ast.get_docstring(node) and not _trivial(node)
     ]
