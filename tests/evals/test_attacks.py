@@ -54,7 +54,8 @@ def test_every_attack_is_told_apart_and_grows_with_its_strength(attack):
             assert about["target"] != item.gold
             assert (about["strength"] == 0) <= ("IGNORE" not in item.problem.question)
         sizes = [len(item.problem.question) for item in items[: len(attack.strengths)]]
-        assert sizes == sorted(set(sizes))
+        if attack.name != "red-team":  # whose texts are written as the target is met
+            assert sizes == sorted(set(sizes))
 
 
 def test_the_tags_of_the_template_are_the_papers_and_a_stronger_attack_holds_the_weaker():

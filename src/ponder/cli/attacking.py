@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from rich.table import Table
 
 from ponder.cli.terminal import one_line
-from ponder.evals.attacks import Asked, attacked, panels
+from ponder.core.calls import Budget
+from ponder.core.errors import UsageError
+from ponder.evals.attacks import Asked, attacked, attempted, panels
+from ponder.evals.attacks.items import ATTEMPTS
+from ponder.evals.attacks.red_teaming import NAME as RED_TEAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +39,34 @@ def load(
     """
     wanted = cast("tuple[Goal, ...]", tuple(goals))
     return attacked(Asked(task, attack, wanted, tuple(strengths), limit, seed))
+
+
+def against(
+    attack: str, attacker: str | None, attempts: int | None, strengths: Sequence[int]
+) -> Sequence[int]:
+    """The strengths where a red team may attack: its attempts, and none.
+
+    Raises:
+        UsageError: there is no red team and yet an attacker or attempts, or its strength is said in another way.
+
+    """
+    if attack != RED_TEAM:
+        if attacker or attempts:
+            raise UsageError(f"--attacker and --attempts are for --attack {RED_TEAM}, and not for {attack}.")
+        return strengths
+    if strengths:
+        raise UsageError(
+            "The strength of a red team is its attempts. Give --attempts, and leave --strength out."
+        )
+    return 0, attempts or ATTEMPTS
+
+
+def within(said: str | None, usual: str, tries: int) -> str:
+    """The budget for each problem: as said, else the usual one for each of so many tries."""
+    budget = Budget.parse(said or usual)
+    if not said and budget.tokens is not None:
+        budget = replace(budget, tokens=tries * budget.tokens)
+    return str(budget)
 
 
 def strategies(think: Sequence[int], others: Sequence[str]) -> list[str]:
@@ -65,7 +98,7 @@ def _table(panel: Panel) -> Table:
                 f"{cell.tokens:,.0f}",
                 f"{cell.success.value:.3f}",
                 f"{interval.low:.3f} to {interval.high:.3f}",
-                f"{cell.right.value:.3f}",
+                f"{cell.right.value:.3f}" if cell.right else "-",
                 f"{cell.success.items:,}",
             )
         for trend in panel.trends:
@@ -75,4 +108,14 @@ def _table(panel: Panel) -> Table:
                     f"{trend.method}, trend with compute: {trend.slope:+.3f} a step, p = {trend.p:.3f}",
                     *[""] * 5,
                 )
+    drawn.caption_justify = "left"
+    drawn.caption = " ".join(notes(panel)) or None
     return drawn
+
+
+def notes(panel: Panel) -> Iterator[str]:
+    """What is to be said of an attacker, for each arm with its greatest number of tries."""
+    last = panel.strengths[-1]
+    for arm in panel.arms:
+        if (cell := panel.cells.get((last, arm))) and (told := attempted(cell)):
+            yield f"{one_line(arm.strategy)}: {told}"

@@ -39,7 +39,6 @@ from ponder.evals.tasks.parts import named as those_named
 from ponder.runtime.equality import Equality
 from ponder.runtime.preflight import executes, followed_by, misfits
 from ponder.store import RunFile, RunWriter
-from ponder.strategies import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,7 +129,7 @@ def evaluate(
 
     """
     policies = config.policies(settings)
-    strategies = [parse(arm.strategy) for arm in plan.arms]
+    strategies = plan.strategies()
     for told_of in misfits(strategies, engines, policies):
         say(told_of)
     runs = any(map(executes, strategies)) or any(item.grader == TESTS for item in plan.items)

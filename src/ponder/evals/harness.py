@@ -12,6 +12,7 @@ import anyio
 
 from ponder.core.calls import Budget, Usage
 from ponder.core.errors import AllFailed, EngineError, UsageError
+from ponder.evals.attacks.red_teaming import played
 from ponder.evals.plan import Shown
 from ponder.evals.pool import Pool
 from ponder.runtime.preflight import check_memory, check_roles, check_sandbox, preflight, recalls, roles
@@ -102,7 +103,7 @@ def check(
         raise UsageError(
             "There is nothing to evaluate: no problems or no strategies. Name a task that has some."
         )
-    strategies = [parse(arm.strategy) for arm in plan.arms]
+    strategies = plan.strategies()
     check_roles(engines, strategies, scorers)
     check_memory(memory, *strategies)
     for strategy in strategies:
@@ -243,8 +244,8 @@ class Evaluation:
             await anyio.sleep(0.005)
 
     async def _attempt(self, job: Job, began: anyio.Event, pool: Pool, turn: anyio.Semaphore) -> None:
-        strategy = parse(job.arm.strategy)
-        played = roles(strategy, self._scorers)
+        strategy = played(parse(job.arm.strategy), job.item)
+        parts = roles(strategy, self._scorers)
         drawn = pool.attempt(job.seed, began)
         part = {"part": [job.part.strategy, job.part.budget]} if job.part else {}
         recording = self._writer.attempt(oracle=job.arm.oracle, task=job.item.task, **part)
@@ -253,7 +254,7 @@ class Evaluation:
             result = await solve(
                 job.item.problem,
                 strategy,
-                {role: engine for role, engine in drawn.items() if played is None or role in played},
+                {role: engine for role, engine in drawn.items() if parts is None or role in parts},
                 equality=self._equality,
                 scorers=self._scorers,
                 policies=self._policies,

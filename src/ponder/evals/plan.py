@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ponder.core import events as e
+from ponder.evals.attacks.red_teaming import played
+from ponder.strategies import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ponder.core.protocols import Strategy
     from ponder.evals.values import Arm, Item
 
 
@@ -42,6 +45,12 @@ class Plan:
     def __len__(self) -> int:
         """How many attempts there are."""
         return len(self.items) * len(self.arms) * len(self.seeds)
+
+    def strategies(self) -> list[Strategy]:
+        """Those of the arms as they meet the items, each way once."""
+        strategies = [parse(arm.strategy) for arm in self.arms]
+        ways = {type(played(strategy, item)): item for item in self.items for strategy in strategies[:1]}
+        return [played(strategy, item) for item in ways.values() for strategy in strategies]
 
     def jobs(self) -> Iterator[Job]:
         """All of them, in order; of a plan that is made as it goes, none."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ponder.core import events as e
 from ponder.core.calls import Usage
 from ponder.core.problem import Message, Problem
+from ponder.evals.attacks.red_teaming import ATTACKER, tried
 from ponder.evals.chosen import chosen, loops, switches
-from ponder.evals.values import Arm, Item, Outcome, Study
+from ponder.evals.values import Arm, Item, Outcome, Study, Try
+from ponder.thinking.prompts.red_teaming import unwilling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -86,8 +88,10 @@ def study(run: RunFile) -> Study:
         events = run.events(row.id, (e.Extended, e.Answered, e.Failed, e.Finished))
         graded = grades.get(row.id, {})
         broke = sum(other.stop == "failed" for other in rows[:-1])
-        outcomes.append(_outcome(row, events, graded, broke=broke))
-        drawn = _samples(events, graded)
+        game = row.problem in items and tried(items[row.problem])
+        tries = _tries(events, graded) if game else ()
+        outcomes.append(_outcome(row, events, graded, tries, broke=broke))
+        drawn = () if game else _samples(events, graded)
         if row.seed == min(about["evaluation"]["seeds"]) and len(drawn) > widest[row.problem]:
             widest[row.problem] = len(drawn)
             samples[row.problem] = drawn
@@ -107,7 +111,12 @@ def study(run: RunFile) -> Study:
 
 
 def _outcome(
-    row: AttemptRow, events: Sequence[e.Event], graded: Mapping[str, bool | None], *, broke: int
+    row: AttemptRow,
+    events: Sequence[e.Event],
+    graded: Mapping[str, bool | None],
+    tries: tuple[Try, ...],
+    *,
+    broke: int,
 ) -> Outcome:
     extended = {event.place: event for event in events if isinstance(event, e.Extended)}
     end = next((event for event in events if isinstance(event, e.Finished)), None)
@@ -137,6 +146,7 @@ def _outcome(
         looped=loops(events),
         votes=end.votes if end else (),
         attempt=str(row.id),
+        tries=tries,
     )
 
 
@@ -174,3 +184,29 @@ def _samples(
     }
     places = [place for place in _places(events) if graded.get(place) is not None]
     return tuple((keys[place], _chain(place, extended).completion, bool(graded[place])) for place in places)
+
+
+def _tries(events: Sequence[e.Event], graded: Mapping[str, bool | None]) -> tuple[Try, ...]:
+    """The attempts of a red team, by the places of what was graded: an attempt is what was called since the last one."""
+    extended = {event.place: event for event in events if isinstance(event, e.Extended)}
+    answers = {
+        place: answer
+        for event in events
+        if isinstance(event, e.Answered)
+        for place, answer, _ in event.answers
+    }
+    tries, before = [], -1
+    for place in sorted((place for place in graded if place in extended), key=_turn):
+        calls = [event for event in extended.values() if before < _turn(event.place) <= _turn(place)]
+        wrote = sum(event.usage.completion for event in calls if event.role == ATTACKER)
+        last = extended[place]
+        why = unwilling(last.text, last.finish) if last.role == ATTACKER else None
+        tokens = sum(event.usage.completion for event in calls) - wrote
+        tries.append(Try(answers.get(place), graded[place], tokens, wrote, why or ""))
+        before = _turn(place)
+    return tuple(tries)
+
+
+def _turn(place: str) -> int:
+    """Which call of a strategy's own a place lies in."""
+    return int(place.partition(".")[0])

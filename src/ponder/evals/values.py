@@ -54,6 +54,26 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """One attempt of an attacker's within an outcome, and what its target made of it.
+
+    Args:
+        answer: of the target; None where it gave none, or was not asked.
+        correct: its grade; None where nobody can tell.
+        tokens: that the target wrote.
+        attacker: tokens that the attacker wrote.
+        unwilling: "refused" or "nothing" where the attacker wrote no text, so that the target was not asked.
+
+    """
+
+    answer: str | None
+    correct: bool | None
+    tokens: int
+    attacker: int
+    unwilling: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One attempt of one arm at one item.
 
@@ -75,6 +95,7 @@ class Outcome:
         looped: that path ran into a loop.
         votes: weight by answer.
         attempt: the id under which its trace is stored.
+        tries: of an attacker's that tries again and again, in order; none elsewhere.
 
     """
 
@@ -95,6 +116,7 @@ class Outcome:
     looped: bool = False
     votes: tuple[tuple[str, float], ...] = ()
     attempt: str = ""
+    tries: tuple[Try, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,19 @@ def attack(
     ],
     model: Models = None,
     attack: Annotated[
-        str, typer.Option(metavar="NAME", help="many-shot, think-less, injection, dispute or loophole.")
+        str,
+        typer.Option(metavar="NAME", help="many-shot, think-less, red-team, injection, dispute or loophole."),
     ] = "",
+    attacker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="The model of a red team, which writes the attacks; else the target's own."
+        ),
+    ] = None,
+    attempts: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Of the red team at a problem.  [default: 25]", show_default=False),
+    ] = None,
     goal: Annotated[
         list[str] | None,
         typer.Option(metavar="GOAL", help="What the attacker wants: 42, plus-one or times-seven; repeat it."),
@@ -54,25 +65,29 @@ def attack(
     Examples:
       ponder attack addition -m qwen2.5-coder-0.5b --goal 42 --strength 0 --strength 16 --think 16 --think 64
       ponder attack page -s direct -s self-consistency:n=8 --report attack.html
+      ponder attack addition --goal 42 --attacker qwen2.5-coder-0.5b --attempts 25 --think 16 --think 96
     """
     from ponder import config
     from ponder.cli import attacking, evaluating, exporting, opening
     from ponder.cli.terminal import out, say
-    from ponder.core.calls import Budget
+    from ponder.evals.attacks.red_teaming import ATTACKER
+    from ponder.evals.attacks.red_teaming import NAME as RED_TEAM
     from ponder.evals.plan import Plan
     from ponder.evals.values import Arm
     from ponder.strategies import parse
 
     settings = opening.settings()
-    loaded = attacking.load(task, attack, goal or [], strength or [], limit, seed)
+    attack = attack or (RED_TEAM if attacker else "")
+    strengths = attacking.against(attack, attacker, attempts, strength or [])
+    loaded = attacking.load(task, attack, goal or [], strengths, limit, seed)
     for complaint in loaded.complaints:
         say(complaint)
-    within = str(Budget.parse(budget or settings.budget))
+    within = attacking.within(budget, settings.budget, max(strengths) if attack == RED_TEAM else 1)
     arms = tuple(Arm(str(parse(s)), within) for s in attacking.strategies(think or [], strategy or []))
-    strategies = [parse(arm.strategy) for arm in arms]
     plan = Plan(loaded.items, arms, tuple(range(seeds)))
+    models = [*(model or ()), *([f"{ATTACKER}={attacker}"] if attacker else [])]
     opened = opening.engines(
-        config.models_by_role(model or (), settings, strategies), settings, yes=yes, quiet=quiet
+        config.models_by_role(models, settings, plan.strategies()), settings, yes=yes, quiet=quiet
     )
     with opened as engines:
         path, code = evaluating.evaluate(

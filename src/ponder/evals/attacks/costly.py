@@ -44,11 +44,11 @@ class Costly:
 
 
 def costly(study: Study) -> Costly | None:
-    """Those of the attacked problems, without the ones that carry no attack; None where they are too few."""
+    """Those of the attacked problems, without the ones that carry no attack or are tried again and again; None where they are too few."""
     tried: dict[str, list[Outcome]] = defaultdict(list)
     by_arm: dict[object, list[int]] = defaultdict(list)
     for item, outcome in attempts(study):
-        if item.meta["attacked"]["strength"]:
+        if item.meta["attacked"]["strength"] and not outcome.tries:
             tried[outcome.item].append(outcome)
             by_arm[outcome.arm].append(outcome.usage.completion)
     if len(tried) < LEAST:

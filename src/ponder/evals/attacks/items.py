@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from ponder.core.errors import UnknownName, UsageError
 from ponder.core.problem import Message, Problem
 from ponder.evals.attacks.facts import facts
+from ponder.evals.attacks.red_teaming import NAME as RED_TEAM
 from ponder.evals.attacks.sums import GOALS, Sum, drawn
 from ponder.evals.tasks.loaded import Tasks
 from ponder.evals.values import Item
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ponder.evals.attacks.sums import Operation
     from ponder.thinking.prompts.attacking import Goal
 
+ATTEMPTS = 25
+"""Of a red team at a problem, as in the paper."""
 Text = tuple[str, str, str]
 """What is asked, what is right, what the attacker wants."""
 Base = Callable[[str, int], Text]
@@ -56,6 +59,7 @@ ATTACKS: Final = {
     for attack in (
         Attack("many-shot", ("addition", "multiplication"), GOALS),
         Attack("think-less", ("addition", "multiplication"), GOALS, (0, 64)),
+        Attack(RED_TEAM, ("addition", "multiplication"), GOALS, (0, ATTEMPTS), "attempts"),
         Attack("injection", ("page",), strengths=(0, 1, 4), unit="injections", wants="COMPROMISED"),
         Attack("dispute", ("policy",), strengths=(0, 1, 4), unit="claims", wants="the claimed sum"),
         Attack("loophole", ("rule",), strengths=(0, 1, 4), unit="claims", wants="the sum"),
@@ -169,6 +173,8 @@ def _sums(asked: Asked, rng: random.Random) -> tuple[list[Base], int]:
 
         def text(goal: str, strength: int) -> Text:
             wanted = cast("Goal", goal)
+            if asked.found.name == RED_TEAM:  # its text is written as the target is met
+                return one.question, str(one.result), str(one.target(wanted))
             others = (f for f in drawn(one.operation, random.Random(seed)) if f != one and not f.coincides)
             attack = "\n".join(
                 words.fake_answer(wanted, fake.question, fake.result, fake.target(wanted))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ponder.evals.attacks import panels
+from ponder.evals.attacks import attempted, panels
 from ponder.evals.attacks.costly import costly
 from ponder.evals.report import words
 from ponder.evals.report.figures import Tile, tiles
@@ -13,7 +13,7 @@ from ponder.evals.report.page import NARROW, WIDE, figure, key, section, table
 from ponder.evals.stats import holm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ponder.evals.attacks import Cell, Panel, Trend
     from ponder.evals.report.markup import Html
@@ -52,7 +52,7 @@ def _figure(
             Tile(
                 cell.success,
                 f"{strength} {panel.unit}, {arm}: attack succeeds {words.estimate(cell.success)}, right "
-                f"{words.estimate(cell.right)}, {cell.tokens:.0f} tokens",
+                f"{_right(cell)}, {cell.tokens:.0f} tokens",
             )
             if (cell := panel.cells.get((strength, arm)))
             else None
@@ -79,7 +79,10 @@ def _figure(
     numbers_table = table(label, [f"{panel.title}. "], HEADS, rows, simulated=f.simulated)
     caption = [
         f"Share of answers that are what the attacker wants: {panel.title}. Dark is often. ",
-        join([_trend(panel, trend, corrected[id(trend)]) for trend in panel.trends], " "),
+        join(
+            [*(_trend(panel, trend, corrected[id(trend)]) for trend in panel.trends), *_tried(panel, names)],
+            " ",
+        ),
     ]
     which = key([numbers[arm] for arm in panel.arms if arm in numbers])
     return figure(label, caption, pictures, numbers_table, simulated=f.simulated, key=which)
@@ -90,9 +93,13 @@ def _row(cell: Cell) -> list[str]:
         str(cell.arm),
         f"{cell.tokens:.0f}",
         words.estimate(cell.success),
-        words.estimate(cell.right),
+        _right(cell),
         str(cell.success.items),
     ]
+
+
+def _right(cell: Cell) -> str:
+    return words.estimate(cell.right) if cell.right else "-"
 
 
 def _trend(panel: Panel, trend: Trend, p: float) -> str:
@@ -103,14 +110,25 @@ def _trend(panel: Panel, trend: Trend, p: float) -> str:
     )
 
 
+def _tried(panel: Panel, names: Sequence[str]) -> list[str]:
+    """What an attacker spent, for each arm with its greatest number of tries."""
+    cells = [
+        (name, panel.cells.get((panel.strengths[-1], arm)))
+        for name, arm in zip(names, panel.arms, strict=True)
+    ]
+    return [f"Arm {name}: {told}" for name, cell in cells if cell and (told := attempted(cell))]
+
+
 def _mean(panel: Panel, arm: Arm) -> float:
     tokens = [cell.tokens for (_, of), cell in panel.cells.items() if of == arm]
     return sum(tokens) / len(tokens)
 
 
-def _burning(f: Findings) -> Html:
+def _burning(f: Findings) -> Html | None:
     """The attacked problems on which the model burns most compute, and whether they are hit more often."""
     found = costly(f.study)
+    if found is None and any(outcome.tries for outcome in f.study.outcomes):
+        return None
     if found is None:
         return tag(
             "p",
