@@ -26,7 +26,9 @@ def attack(
     ] = None,
     attempts: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Of the red team at a problem.  [default: 25]", show_default=False),
+        typer.Option(
+            metavar="N", min=1, help="Of the red team at a problem.  [default: 25]", show_default=False
+        ),
     ] = None,
     goal: Annotated[
         list[str] | None,
