@@ -38,6 +38,32 @@ def test_a_policy_is_learnt_and_written(ponder):
     assert (other.returncode, "was made with the model simulated:skill=0.35" in other.stderr) == (2, True)
 
 
+def test_one_file_teaches_anew_without_the_model_or_anything_else(ponder, tmp_path):
+    assert ponder(*CALIBRATE, "-o", "mine").returncode == 0
+    [run] = (ponder.home / "runs").glob("*.sqlite")
+    alone = run.rename(tmp_path / "calibrated.sqlite")
+    again = ponder("calibrate", "--replay", alone, "-o", "again")
+    assert again.returncode == 0, again.stderr
+    assert not list((ponder.home / "runs").glob("*.sqlite")), "nothing was measured"
+
+    def rules(name):
+        return tomllib.loads((ponder.home / "policies" / f"{name}.toml").read_text())
+
+    assert rules("again") == rules("mine")
+    other = ponder("calibrate", "--replay", alone, "--sign", "length", "-o", "length")
+    assert other.returncode == 0, other.stderr
+    assert not rules("length").get("difficulty", {}).get("agreement")
+    both = ponder("calibrate", "simulated", "--replay", alone)
+    assert (both.returncode, "Leave yours out" in both.stderr) == (2, True)
+    neither = ponder("calibrate")
+    assert (neither.returncode, "Name a task" in neither.stderr) == (2, True)
+    assert (
+        ponder("eval", "simulated", "-m", "simulated", "-s", "direct", "--limit", "2", "-q").returncode == 0
+    )
+    no = ponder("calibrate", "--replay", max((ponder.home / "runs").glob("*.sqlite")).stem)
+    assert (no.returncode, "is no calibration" in no.stderr) == (2, True)
+
+
 def test_the_policy_of_a_model_is_found_and_a_broken_one_named(ponder):
     (ponder.home / "policies").mkdir(parents=True)
     file = ponder.home / "policies" / "mine.toml"
@@ -105,6 +131,7 @@ def test_without_right_answers_it_learns_from_agreement_and_says_so(ponder):
         (("--limit", "5", "-b", "100"), "too few"),
         (("--sign", "agrement"), "Did you mean agreement"),
         (("--scorer", "nobody"), "no scorer named"),
+        (("--wide", "4"), "no wider than the probe"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_would(ponder, words, said):

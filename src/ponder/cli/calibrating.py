@@ -19,9 +19,10 @@ from ponder.core.policy import Policy
 from ponder.evals.calibration import LEAST, direct_answers, figures, learn, levels, more
 from ponder.evals.plan import Plan
 from ponder.evals.policies import ENDING
+from ponder.evals.study import item_of
 from ponder.evals.values import Arm
 from ponder.runtime.equality import Equality
-from ponder.strategies import parse
+from ponder.strategies import Auto, parse
 from ponder.thinking.policies import written
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Calibration:
         wide: samples of the vote that all else is compared with.
 
     Raises:
-        UsageError: a budget does not limit tokens, or there are too few problems.
+        UsageError: a budget does not limit tokens, there are too few problems, or the vote is no wider than the probe.
 
     """
 
@@ -84,6 +85,10 @@ class Calibration:
             raise UsageError(
                 f"{len(items)} problems are too few to learn a policy from and to judge it; give {2 * LEAST} or more."
             )
+        if wide <= probe:
+            raise UsageError(
+                f"A vote of {wide} is no wider than the probe of {probe}, which it is to be compared with; give --wide more."
+            )
         self.items = tuple(items)
         self.budgets = [
             limits[tokens] for tokens in sorted(tokens for tokens in limits if tokens is not None)
@@ -95,6 +100,26 @@ class Calibration:
         stop = str(parse(f"self-consistency:n={probe}"))
         self._then = list(dict.fromkeys([stop, self.vote, *(str(parse(text)) for text in tried)]))
         self.alone = [str(parse("direct")), *self._then[1:]]
+
+    @classmethod
+    def of(cls, run: RunFile) -> Calibration:
+        """What an earlier calibration measured.
+
+        Raises:
+            UsageError: the run is none.
+
+        """
+        arms = run.meta()["evaluation"]["arms"]
+        follow = [
+            arm for arm in (parse(strategy) for strategy, _ in arms) if isinstance(arm, Auto) and arm.then
+        ]
+        if len(follow) < 2 or follow[0].probe is None:
+            raise UsageError(f"The run {run.id} is no calibration. Make one: ponder calibrate TASK")
+        items = [item_of(name, body) for name, body in run.items().items()]
+        budgets = list(dict.fromkeys(budget for _, budget in arms))
+        tried = [str(arm.then) for arm in follow]
+        scorer = None if follow[0].scorer is None else str(follow[0].scorer)
+        return cls(items, budgets, tried, follow[0].probe, scorer, int(getattr(follow[1].then, "n", 0)))
 
     def follow(self, direct: int) -> dict[str, str]:
         """Strategy -> the arm in which it follows the probe; the first is the probe's own vote."""
@@ -127,7 +152,7 @@ def calibrate(
     bins: Bins,
     signs: Sequence[str],
     quiet: bool,
-    name: str,
+    name: str | None,
     given: Mapping[tuple[str, int], Segment] | None = None,
 ) -> tuple[Policy | None, list[Figures], int, str]:
     """Measure, learn and judge: the policy, what it is worth, the exit code and the run.
@@ -146,14 +171,27 @@ def calibrate(
     if code == evaluating.STOPPED:
         return None, [], code, path.stem
     with evaluating.opened(settings, path.stem) as run:
-        agreed = _agreed(run, asked)
-        quick = direct_answers(run, asked.quick, agreed)
-        found = levels(run, asked.budgets, asked.follow(0), asked.alone, agreed, quick)
+        policy, judged = taught(run, asked, bins, signs, named, name)
+    return policy, judged, code, path.stem
+
+
+def taught(
+    run: RunFile, asked: Calibration, bins: Bins, signs: Sequence[str], named: Sequence[str], name: str | None
+) -> tuple[Policy, list[Figures]]:
+    """The policy that a run file teaches, and what it is worth. The file is all that is needed for it.
+
+    Raises:
+        UsageError: too few problems could be graded.
+
+    """
+    agreed = _agreed(run, asked)
+    quick = direct_answers(run, asked.quick, agreed)
+    found = levels(run, asked.budgets, asked.follow(0), asked.alone, agreed, quick)
     judged = figures(found, bins, asked.vote, signs=signs)
     learnt = learn(found, bins, signs)
-    model = engines["solver"].capabilities.name
+    model = str(run.meta()["evaluation"]["model"])
     policy = Policy(
-        name,
+        name or named_after(model),
         learnt.rules,
         model,
         asked.scorer,
@@ -164,7 +202,24 @@ def calibrate(
         model.startswith("simulated"),
         tuple(named),
     )
-    return policy, judged, code, path.stem
+    return policy, judged
+
+
+def again(
+    settings: Settings, run: str, bins: Bins, signs: Sequence[str], name: str | None
+) -> tuple[Calibration, Policy, list[Figures], str]:
+    """Learn once more from an earlier calibration, without its model: what was measured, the policy, what that is
+    worth and the run.
+
+    Raises:
+        UsageError: there is no such calibration, or too few of its problems are done.
+
+    """
+    with evaluating.opened(settings, run) as file:
+        asked = Calibration.of(file)
+        named = file.meta()["evaluation"]["tasks"]
+        policy, judged = taught(file, asked, bins, signs, named, name)
+        return asked, policy, judged, file.id
 
 
 def _agreed(run: RunFile, asked: Calibration) -> dict[tuple[str, str | None], bool] | None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence  # noqa: TC003 - read at run time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
@@ -39,10 +40,9 @@ from ponder.evals.tasks.parts import named as those_named
 from ponder.runtime.equality import Equality
 from ponder.runtime.preflight import executes, followed_by, misfits
 from ponder.store import RunFile, RunWriter
+from ponder.store.names import SUFFIX
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ponder.core.calls import Prices
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, Memory
@@ -57,6 +57,8 @@ EVERY = 30.0
 
 STOPPED = 130
 """The exit code of what was stopped before its end."""
+MINUTE = len("20261123-0142")
+"""Letters of a run's id that say when it began; of those of one minute its file knows more."""
 MANY = 50
 """Problems of each task if nothing is said."""
 
@@ -397,19 +399,31 @@ def table(measured: Study) -> Table:
 
 
 def opened(settings: config.Settings, run: str | None) -> RunFile:
-    """The run file of an evaluation by its id, its beginning or its end; else of the newest.
+    """The run file of an evaluation by its path, its id, its beginning or its end; else of the newest.
 
     Raises:
         UsageError: there is none.
 
     """
-    for path in sorted(settings.runs.glob("*.sqlite"), reverse=True):
-        if run is None or path.stem.startswith(run) or path.stem.endswith(run):
-            file = RunFile.open(path)
-            if "evaluation" in file.meta():
-                return file
-            file.close()
-    raise UsageError("There is no such evaluation. Make one: ponder eval chain_sum --limit 20")
+    if run is not None and run.endswith(SUFFIX):
+        file = RunFile.open(Path(run).expanduser())
+        if "evaluation" in file.meta():
+            return file
+        file.close()
+        raise UsageError(f"{run} is the file of a run, but not of an evaluation.")
+    found: list[tuple[float, Path]] = []
+    for path in sorted(settings.runs.glob("*" + SUFFIX), reverse=True):
+        if run is not None and not path.stem.startswith(run) and not path.stem.endswith(run):
+            continue
+        if found and path.stem[:MINUTE] != found[0][1].stem[:MINUTE]:
+            break
+        with RunFile.open(path) as other:
+            about = other.meta()
+        if "evaluation" in about:
+            found.append((about["created"], path))
+    if not found:
+        raise UsageError("There is no such evaluation. Make one: ponder eval chain_sum --limit 20")
+    return RunFile.open(max(found)[1])
 
 
 def replayed(

@@ -11,9 +11,9 @@ from ponder.cli.commands.options import Models, Quiet, ReportTo, Yes
 
 def calibrate(
     tasks: Annotated[
-        list[str],
-        typer.Argument(metavar="TASK...", help="Tasks as `ponder eval` takes them: names or files."),
-    ],
+        list[str] | None,
+        typer.Argument(metavar="[TASK]...", help="Tasks as `ponder eval` takes them: names or files."),
+    ] = None,
     model: Models = None,
     budget: Annotated[
         list[str] | None,
@@ -70,6 +70,14 @@ def calibrate(
         str | None,
         typer.Option("--from", metavar="RUN", help="An evaluation whose samples need not be sampled again."),
     ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            metavar="RUN",
+            help="No model: learn anew, by other bins or signs, from the run of an earlier calibration or its file.",
+        ),
+    ] = None,
     report: ReportTo = None,
     quiet: Quiet = False,
     yes: Yes = False,
@@ -84,56 +92,68 @@ def calibrate(
     Examples:
       ponder calibrate chain_sum -m qwen2.5-coder-0.5b -b 500 -b 1k -b 2k --limit 100
       ponder calibrate mine.jsonl -s self-consistency:n=32 -s chain-of-draft -o mine
+      ponder calibrate --replay 8ggu --bins 5 -o mine
       ponder solve "What is 17 + 48 - 29?" -s auto:policy=mine -b 2k
     """
     from ponder import config
     from ponder.cli import calibrating, evaluating, exporting, opening
     from ponder.cli.terminal import emit, out, say
-    from ponder.core.errors import UnknownName
+    from ponder.core.errors import UnknownName, UsageError
     from ponder.evals.calibration import Bins
     from ponder.strategies import parse
     from ponder.thinking.difficulty import Signs
 
     settings = opening.settings()
-    by = None if scorer is None else str(config.scorers()[scorer])
     divided = Bins.parse(bins)
     for sign in signs or ():
         if sign not in Signs._fields:
             raise UnknownName("sign of difficulty", sign, Signs._fields)
-    loaded = evaluating.load(tasks, limit or [], [], seed)
-    for complaint in (c for task in loaded for c in task.complaints):
-        say(complaint)
-    asked = calibrating.Calibration(
-        [item for task in loaded for item in task.items],
-        budget or calibrating.BUDGETS,
-        strategy or calibrating.strategies(by, wide),
-        probe,
-        by,
-        wide,
-    )
-    played = [parse(arm.strategy) for arm in asked.plan().arms]
-    with opening.engines(
-        config.models_by_role(model or (), settings, played), settings, yes=yes, quiet=quiet
-    ) as engines:
-        name = to or calibrating.named_after(engines["solver"].capabilities.name)
-        given = None if begin is None else evaluating.samples(settings, begin, engines)
-        policy, judged, code, run = calibrating.calibrate(
-            asked,
-            engines,
-            settings,
-            named=tasks,
-            bins=divided,
-            signs=signs or Signs._fields,
-            quiet=quiet,
-            name=name,
-            given=given,
+    told = signs or Signs._fields
+    code, policy = 0, None
+    if replay is not None:
+        if tasks or model or budget or strategy or scorer or limit or begin:
+            raise UsageError("--replay has the tasks, the model and all else of its run. Leave yours out.")
+        asked, policy, judged, run = calibrating.again(settings, replay, divided, told, to)
+    elif not tasks:
+        raise UsageError(
+            "Name a task to learn on, for example chain_sum, or an earlier calibration: --replay RUN"
         )
+    else:
+        by = None if scorer is None else str(config.scorers()[scorer])
+        loaded = evaluating.load(tasks, limit or [], [], seed)
+        for complaint in (c for task in loaded for c in task.complaints):
+            say(complaint)
+        asked = calibrating.Calibration(
+            [item for task in loaded for item in task.items],
+            budget or calibrating.BUDGETS,
+            strategy or calibrating.strategies(by, wide),
+            probe,
+            by,
+            wide,
+        )
+        by_role = config.models_by_role(
+            model or (), settings, [parse(arm.strategy) for arm in asked.plan().arms]
+        )
+        with opening.engines(by_role, settings, yes=yes, quiet=quiet) as engines:
+            policy, judged, code, run = calibrating.calibrate(
+                asked,
+                engines,
+                settings,
+                named=tasks,
+                bins=divided,
+                signs=told,
+                quiet=quiet,
+                name=to,
+                given=None if begin is None else evaluating.samples(settings, begin, engines),
+            )
     if policy is None:
         raise SystemExit(code)
     out().print(calibrating.table(judged, policy))
-    for sentence in calibrating.sentences(judged, policy, asked.items, wide):
+    for sentence in calibrating.sentences(judged, policy, asked.items, asked.wide):
         emit(sentence)
     if report:
         exporting.write_report(settings, run, report, (judged, calibrating.enough(judged)))
-    say(f"Written: {calibrating.save(policy, name, judged, settings)}. Use it: -s auto:policy={name}")
+    say(
+        f"Written: {calibrating.save(policy, policy.name, judged, settings)}. Use it: -s auto:policy={policy.name}"
+    )
     raise SystemExit(code)
