@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ponder.evals.report import words
-from ponder.evals.report.figures import Line, curves, mirrored
+from ponder.evals.report.back_to_back import back_to_back
+from ponder.evals.report.figures import Line, curves
 from ponder.evals.report.page import NARROW, WIDE, figure, none, section, table
 from ponder.evals.report.plot import Axis, Plot
 from ponder.evals.report.scales import shares
@@ -64,30 +65,19 @@ def _answers(f: Findings) -> tuple[Answers, str]:
 
 def _distributions(f: Findings, answers: Answers, what: str, together: LengthAndAccuracy) -> Html:
     top = _upper([t for _, t, _ in answers])
-    groups = [[t for _, t, ok in answers if ok is wanted] for wanted in (True, False)]
-    heights = [[0.0] * BINS for _ in groups]
-    for found, group in zip(heights, groups, strict=True):
-        for t in group:
-            found[min(int(t / top * BINS), BINS - 1)] += 1 / len(group)
-    most = max(map(max, heights))
-    left = Axis(f.titled("Share of answers"), -most * 1.18, most * 1.18, lambda v: f"{100 * abs(v):.3g} %")
-    below = Axis("Tokens of an answer", 0.0, top, words.compact)
-    medians = tuple(s.median if s else None for s in (together.right, together.wrong))
-    said = (
-        "Lengths of right answers above the line and of wrong ones below; quantiles are in the table below."
+    right, wrong = ([int(t / top * BINS) for _, t, ok in answers if ok is wanted] for wanted in (True, False))
+    pictures = back_to_back(
+        f,
+        right,
+        wrong,
+        BINS,
+        Axis("Tokens of an answer", 0.0, top, words.compact),
+        says="Lengths of right answers above the line and of wrong ones below; quantiles are in the table below.",
+        medians=(
+            together.right.median if together.right else None,
+            together.wrong.median if together.wrong else None,
+        ),
     )
-    pictures = [
-        mirrored(
-            heights[0],
-            heights[1],
-            Plot(width, height, below, left),
-            names=(f"right (n = {len(groups[0]):,})", f"wrong (n = {len(groups[1]):,})"),
-            middles=(medians[0], medians[1]),
-            says=said,
-            class_=name,
-        )
-        for name, width, height in (("wide", WIDE, 300.0), ("narrow", NARROW, 280.0))
-    ]
     heads = ["Answers", "n", "Mean", "Tenth", "Median", "Nine tenths"]
     rows = [
         [name, *_quantiles(spread)] for name, spread in (("right", together.right), ("wrong", together.wrong))

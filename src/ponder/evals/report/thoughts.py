@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ponder.evals.report import words
-from ponder.evals.report.figures import mirrored
-from ponder.evals.report.page import NARROW, WIDE, figure, named, none, section, table
-from ponder.evals.report.plot import Axis, Plot
+from ponder.evals.report.back_to_back import back_to_back
+from ponder.evals.report.page import figure, named, none, section, table
+from ponder.evals.report.plot import Axis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,35 +39,25 @@ def switches_and_loops(f: Findings) -> Html:
 
 
 def _figure(f: Findings, answers: Sequence[Outcome]) -> Html:
-    groups = [[o.switches or 0 for o in answers if o.correct is wanted] for wanted in (True, False)]
-    bins = min(MOST, max(n for group in groups for n in group) + 1)
-    heights = [[0.0] * bins for _ in groups]
-    for found, group in zip(heights, groups, strict=True):
-        for n in group:
-            found[min(n, bins - 1)] += 1 / len(group)
-    top = max(map(max, heights)) * 1.18
-    left = Axis(f.titled("Share of answers"), -top, top, lambda v: f"{100 * abs(v):.3g} %")
-    below = Axis("Switches of thought in an answer", 0.0, float(bins), words.compact)
-    pictures = [
-        mirrored(
-            heights[0],
-            heights[1],
-            Plot(width, height, below, left),
-            names=(f"right (n = {len(groups[0]):,})", f"wrong (n = {len(groups[1]):,})"),
-            middles=(None, None),
-            says="Switches in right answers above the line and in wrong ones below; the table below has them by arm.",
-            class_=name,
-            counts=True,
-        )
-        for name, width, height in (("wide", WIDE, 300.0), ("narrow", NARROW, 280.0))
-    ]
+    right, wrong = ([o.switches or 0 for o in answers if o.correct is wanted] for wanted in (True, False))
+    most = max([*right, *wrong])
+    bins = min(MOST, most + 1)
+    pictures = back_to_back(
+        f,
+        right,
+        wrong,
+        bins,
+        Axis("Switches of thought in an answer", 0.0, float(bins), words.compact),
+        says="Switches in right answers above the line and in wrong ones below; the table below has them by arm.",
+        counts=True,
+    )
     caption: list[Child] = [
         (
             "Switches of thought that the model made itself, in right and wrong answers of all arms. A switch is a sentence "
             'that says so ("Alternatively", "Wait", "Let me try another way"). '
         ),
         "Each bin begins at its number of switches. ",
-        "The last bin holds all above. " if any(n >= bins for group in groups for n in group) else "",
+        "The last bin holds all above. " if most >= bins else "",
         "ponder analyze underthinking has how much of the wrong answers came after a right thought.",
     ]
     return figure("Figure 9", caption, pictures, _table(f), simulated=f.simulated)
