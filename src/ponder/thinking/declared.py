@@ -37,6 +37,9 @@ _PHRASE = re.compile(
     | (?:正解|解答)\s*(?:は|[:])
     """
 )
+_WORD = re.compile("answer|choice|option|final|respuesta|reponse|antwort")
+_BEFORE_WORD: Final = len("correct ")
+"""A phrase begins at most so far before its word."""
 _HASHES = re.compile(r"####[ \t]*\n?")
 _HEADING = re.compile(r"\s*(?:[A-Za-z]{4,}|\d+\.\s+[A-Za-z])")
 _AFTER = re.compile(r"(?:[\s:>#]|\*(?!\d))*")
@@ -113,9 +116,7 @@ def _content(text: str, at: int) -> tuple[str | None, int]:
 
 def declarations(text: str) -> Iterator[str]:
     """What follows each declaration, the last first. Refusals ("the answer is not 5") and headings are left out."""
-    ends = sorted(
-        [m.end() for m in _PHRASE.finditer(text)] + [-m.end() for m in _HASHES.finditer(text)], key=abs
-    )
+    ends = sorted([*_phrases(text), *(-m.end() for m in _HASHES.finditer(text))], key=abs)
     for end in reversed(ends[-MAX_DECLARATIONS:]):
         at = _AFTER.match(text, abs(end)).end()  # type: ignore[union-attr]  # it matches nothing too
         tail = text[at : at + MAX_TAIL]
@@ -126,6 +127,20 @@ def declarations(text: str) -> Iterator[str]:
             tail = tail[word.end() :] if word else tail
         if tail.strip() and not _NOT_SAID.match(tail):
             yield tail
+
+
+def _phrases(text: str) -> Iterator[int]:
+    """Where each phrase ends. In plain ASCII the words that every phrase has are looked for first: ten times as fast."""
+    if not text.isascii():
+        yield from (found.end() for found in _PHRASE.finditer(text))
+        return
+    words, at = text.lower(), 0
+    while word := _WORD.search(words, at):
+        found = _PHRASE.search(text, max(at, word.start() - _BEFORE_WORD))
+        if found is None:
+            return
+        at = found.end()
+        yield at
 
 
 def sentence(tail: str) -> str:

@@ -69,14 +69,20 @@ _MARKUP = re.compile(
 _SPACES = re.compile(r"\s+")
 
 
+_CLEAN = re.compile(r"-?[A-Za-z0-9]+(?:[ .,/+=-][A-Za-z0-9]+)*")
+_COMMA = re.compile(r"(?<=\d),\s*\\!\s*(?=\d{3})")
+
+
 def tidy(answer: str) -> str:
     """One short answer without dollars, spacing commands, fonts, markdown emphasis or a closing full stop."""
+    if _CLEAN.fullmatch(answer):  # most are: there is nothing to take away
+        return answer
     text = plain(answer)
     if not text.isascii():
         text = _ROOT.sub(lambda m: rf"\sqrt{{{m[1]}}}" if m[1] else r"\sqrt", text)
         text = _RAISED.sub(lambda m: "^{" + m[0].translate(_SUPERSCRIPTS) + "}", text)
         text = text.translate(_SYMBOL_TABLE)
-    text = re.sub(r"(?<=\d),\s*\\!\s*(?=\d{3})", ",", text)
+    text = _COMMA.sub(",", text)
     text = (
         text.replace(r"\$", "$").replace(r"\%", "%").replace(r"\#", "#").replace(r"\(", "").replace(r"\)", "")
     )

@@ -86,7 +86,7 @@ def _plain_mathematics(text: str) -> str:
 def _is_single(content: str) -> bool:
     """Not a choice left open (`2 or 3`) nor a falsehood (`2 = 3`). Named solutions (`x=2 or x=3`) are one set."""
     text = tidy(content)
-    if len(text) > 2_000:
+    if len(text) > 2_000 or number_key(text) is not None:
         return True
     offered = [part for part in _OR.split(text) if part.strip()]
     if len(offered) > 1 and not all(re.match(r"\s*\\?[A-Za-z]\w*\s*=", part) for part in offered):
