@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ponder.core.errors import UnknownName, UsageError
@@ -157,6 +157,10 @@ class Prices:
         whole += cached * _pico(self.prompt if self.cached is None else self.cached)
         return -(-whole // 1000)
 
+    def priced(self, usage: Usage) -> Usage:
+        """The usage of a call, with its price."""
+        return replace(usage, nanodollars=self.nanodollars(usage.prompt, usage.completion, usage.cached))
+
     def affords(self, nanodollars: int, prompt: int) -> int:
         """Completion tokens that this much pays for beside a prompt of which nothing is cached."""
         left = nanodollars * 1000 - prompt * max(_pico(self.prompt), _pico(self.cached or 0))
@@ -235,6 +239,10 @@ _SECONDS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600}
 _NUMBER = r"(\d+(?:\.\d+)?)"
 
 
+LIMITS: Final = ("tokens", "total_tokens", "seconds", "calls", "dollars")
+"""What a budget limits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """The most that may be spent; None is without limit.
@@ -251,10 +259,10 @@ class Budget:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a negative limit."""
-        for f in fields(self):
-            value = getattr(self, f.name)
+        for name in LIMITS:
+            value = getattr(self, name)
             if value is not None and not value >= 0:
-                raise UsageError(f"A budget cannot be negative: {f.name}={value}.")
+                raise UsageError(f"A budget cannot be negative: {name}={value}.")
 
     @classmethod
     def parse(cls, text: str) -> Budget:

@@ -33,10 +33,16 @@ class Penalising(Layer):
     It costs what one call would: the prompt counts once, though a server may read it for each part.
     """
 
+    _made: tuple[Capabilities, Capabilities] | None = None
+    """The capabilities of the engine, and what became of them."""
+
     @property
     def capabilities(self) -> Capabilities:
         able = self.engine.capabilities
-        return replace(able, can=able.can | {"switch_penalty"}) if able.can >= NEEDED else able
+        if self._made is None or self._made[0] is not able:
+            more = replace(able, can=able.can | {"switch_penalty"}) if able.can >= NEEDED else able
+            self._made = able, more
+        return self._made[1]
 
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None

@@ -176,6 +176,8 @@ class Callers:
                 f"This key may make {caller.rate.a_minute} requests a minute. Try again in {wait:.1f} s.",
                 headers={"retry-after": str(int(wait) + 1), "retry-after-ms": str(int(wait * 1000) + 1)},
             )
+        if not caller.ledger.limited:
+            return
         left = caller.ledger.left
         spent = [
             f.replace("_", " ")

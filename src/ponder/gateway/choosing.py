@@ -5,10 +5,11 @@ suffix, the effort, the key's own strategy and the server's. What is written in 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from ponder.core.calls import Budget
+from ponder.core.calls import LIMITS, Budget
 from ponder.core.errors import UnknownName, UsageError
 from ponder.gateway.limits import LENGTH, NAME, SAMPLES
 from ponder.gateway.options import NONE, Preset
@@ -51,7 +52,7 @@ class Chosen:
     by: str
     deadline: bool = False  # of the request's own
 
-    @property
+    @cached_property
     def name(self) -> str:
         return NONE if self.strategy is None else str(self.strategy)
 
@@ -93,7 +94,7 @@ def choose(
         strategy = _with_params(preset, asked.ponder.get("params"))
         if strategy is not None and (not listed or asked.ponder.get("params")):
             _check_counts(str(strategy))
-        strategy = _with_max_tokens(strategy, preset, asked)
+        strategy = _with_max_tokens(strategy, asked)
     except UsageError as error:
         raise Refusal("invalid_ponder_param", str(error), param) from None
     if by in ("body", "header", "model") and _REACHES.search(_said_here(name if not listed else "", asked)):
@@ -148,12 +149,9 @@ def _with_params(preset: Preset, params: Any) -> Strategy | None:
     if preset.strategy is None:
         raise UsageError("The strategy none has no parameters. Name another in ponder.strategy.")
     told = ",".join(f"{key}={_spelled(key, value)}" for key, value in params.items())
-    wanted: Any = parse(f"{preset.strategy.name}:{told}")
-    return _replaced(preset.strategy, {key.replace("-", "_"): wanted for key in params})
-
-
-def _replaced(strategy: Any, wanted: Mapping[str, Any]) -> Strategy:
-    found: Strategy = replace(strategy, **{key: getattr(other, key) for key, other in wanted.items()})
+    wanted, it = parse(f"{preset.strategy.name}:{told}"), preset.strategy
+    names = [key.replace("-", "_") for key in params]
+    found: Strategy = replace(it, **{name: getattr(wanted, name) for name in names})  # type: ignore[type-var]  # they all are dataclasses
     return found
 
 
@@ -179,20 +177,18 @@ def _spelled(key: str, value: Any) -> str:
     return f"({value})" if "," in value else value
 
 
-def _with_max_tokens(strategy: Strategy | None, preset: Preset, asked: Asked) -> Strategy | None:
+def _with_max_tokens(strategy: Strategy | None, asked: Asked) -> Strategy | None:
     """`max_tokens` of a request caps each text that may become the answer, unless `ponder.params` says otherwise."""
-    most, it = None if asked.max_tokens is None else min(asked.max_tokens, LENGTH), strategy
-    names = {f.name for f in fields(it)} if it is not None else set()  # type: ignore[arg-type]  # they all are
+    it: Any = strategy
     if (
         it is None
-        or most is None
-        or "max_tokens" not in names
+        or asked.max_tokens is None
+        or "max_tokens" not in it.__dataclass_fields__
         or "max_tokens" in (asked.ponder.get("params") or {})
     ):
         return strategy
-    del preset
-    own: Any = it
-    return _replaced(it, {"max_tokens": replace(own, max_tokens=most)})
+    found: Strategy = replace(it, max_tokens=min(asked.max_tokens, LENGTH))
+    return found
 
 
 def _check_choices(asked: Asked, strategy: Strategy) -> None:
@@ -221,26 +217,29 @@ def _budget(asked: Asked, headers: Mapping[str, str], preset: Preset, options: O
                 given = Budget.parse(str(said["budget"]))
             except UsageError as error:
                 raise Refusal("invalid_ponder_param", str(error), f"{where}.budget") from None
-            for f in fields(Budget):
-                if getattr(given, f.name) is not None:
-                    limits.setdefault(f.name, getattr(given, f.name))
-    for given in (preset.budget or Budget(), options.budget if preset.strategy is not None else Budget()):
-        for f in fields(Budget):
-            if getattr(given, f.name) is not None:
-                limits.setdefault(f.name, getattr(given, f.name))
-    for f in fields(Budget):
-        most, asked_for = getattr(options.most, f.name), limits.get(f.name)
+            _fill(limits, given)
+    if preset.budget is not None:
+        _fill(limits, preset.budget)
+    if preset.strategy is not None:
+        _fill(limits, options.budget)
+    for name in LIMITS:
+        most, asked_for = getattr(options.most, name), limits.get(name)
         if most is not None and asked_for is not None and asked_for > most:
             raise Refusal(
                 "invalid_ponder_param",
-                f"A request may have at most {Budget(**{f.name: most})}, not {Budget(**{f.name: asked_for})}.",
-                f"ponder.{'deadline_s' if f.name == 'seconds' else 'budget'}",
+                f"A request may have at most {Budget(**{name: most})}, not {Budget(**{name: asked_for})}.",
+                f"ponder.{'deadline_s' if name == 'seconds' else 'budget'}",
             )
-        if (
-            most is not None and preset.strategy is not None
-        ):  # a plain answer is limited by what its request says
-            limits.setdefault(f.name, most)
+    if preset.strategy is not None:  # a plain answer is limited by what its request says
+        _fill(limits, options.most)
     return Budget(**limits)
+
+
+def _fill(limits: dict[str, Any], given: Budget) -> None:
+    """Add the limits that nobody has said before."""
+    for name in LIMITS:
+        if (value := getattr(given, name)) is not None:
+            limits.setdefault(name, value)
 
 
 def _positive(value: Any, where: str, *, whole: bool) -> int | float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -45,6 +46,7 @@ def loopback(host: str) -> bool:
         return host == "localhost"
 
 
+@lru_cache(maxsize=256)
 def _name(host: str) -> str | None:
     try:
         read = urlsplit(f"//{host}")
@@ -54,6 +56,7 @@ def _name(host: str) -> str | None:
     return None if "@" in host else read.hostname
 
 
+@lru_cache(maxsize=256)
 def _local(name: str) -> bool:
     """A bare address cannot be rebound, and localhost is not."""
     try:

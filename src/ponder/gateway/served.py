@@ -34,3 +34,8 @@ class Served:
     name: str
     engine: Engine
     created: int = field(default_factory=lambda: int(time.time()))
+    passes_on: PassesOn | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """To ask for a protocol takes a while, and an engine does not change."""
+        self.passes_on = self.engine if isinstance(self.engine, PassesOn) else None

@@ -149,7 +149,8 @@ class Catalogue(Generic[T]):
 def spell(value: Any) -> str:
     """The inverse of `Catalogue.parse`: parameters at their defaults are left out."""
     parts = []
-    for field in _fields(type(value)):
+    kind: Any = type(value)
+    for field in _fields(kind):
         given = getattr(value, field.name)
         if given != field.default:
             parts.append(f"{field.name}={_spell(given)}")
@@ -188,23 +189,31 @@ def _schema(hint: Any) -> dict[str, Any]:
     return {"type": named.get(hint, "string")}
 
 
-def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
+@cache
+def _fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
     """Its own parameters, then those that it shares with others."""
     above = [set(vars(c).get("__annotations__", ())) for c in cls.__mro__]
-    return sorted(
-        dataclasses.fields(cls), key=lambda f: next(i for i, names in enumerate(above) if f.name in names)
-    )
+    nearest = {
+        f.name: next(i for i, names in enumerate(above) if f.name in names) for f in dataclasses.fields(cls)
+    }
+    return tuple(sorted(dataclasses.fields(cls), key=lambda f: nearest[f.name]))
 
 
 def _check(value: Any) -> None:
     kind: Any = type(value)
-    for name, hint in _hints(kind).items():
+    for name, limits in _limits(kind):
         given = getattr(value, name)
-        limits = next((x for x in getattr(hint, "__metadata__", ()) if isinstance(x, Range)), None)
         if limits and given is not None and not limits.low <= given <= limits.high:
             raise UsageError(f"{value.name} takes {name} {limits}, not {given}.")
         if isinstance(given, str):
             list(_parts(given))  # else it could not be written down
+
+
+@cache
+def _limits(cls: Any) -> tuple[tuple[str, Range | None], ...]:
+    """What each parameter is to keep to."""
+    about = [(f.name, getattr(_hints(cls)[f.name], "__metadata__", ())) for f in _fields(cls)]
+    return tuple((name, next((x for x in more if isinstance(x, Range)), None)) for name, more in about)
 
 
 @cache
