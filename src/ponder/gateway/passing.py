@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -294,8 +294,7 @@ class Passing:
             estimated=told is None,
         )
         if lease.prices:
-            money = lease.prices.nanodollars(usage.prompt, usage.completion, usage.cached)
-            usage = replace(usage, nanodollars=money)
+            usage = lease.prices.priced(usage)
         scope.settle(lease, usage)
 
 

@@ -17,7 +17,7 @@ from ponder.runtime.place import derive, name
 from ponder.runtime.preflight import TOP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ponder.core.prefix import Prefix, Segment
     from ponder.core.protocols import Ability, Delta, Engine, Halt, Stop
@@ -75,13 +75,17 @@ class Calls:
 
     def pay(self, lease: Lease, role: str, usage: Usage) -> Usage:
         """Settle, and say what was paid: the usage with its price."""
-        if lease.prices:
-            money = lease.prices.nanodollars(usage.prompt, usage.completion, usage.cached)
-            usage = replace(usage, nanodollars=money)
-        self.ledger.settle(lease, usage)
-        of_role = self.attempt.usage
-        of_role[role] = of_role.get(role, Usage()) + usage
-        return usage
+        return self.pay_all([(lease, usage)], role)[0]
+
+    def pay_all(self, due: Sequence[tuple[Lease, Usage]], role: str) -> list[Usage]:
+        """Settle several calls of one role, all at once."""
+        paid = [(lease, lease.prices.priced(usage) if lease.prices else usage) for lease, usage in due]
+        self.ledger.settle_all(paid)
+        total = self.attempt.usage.get(role, Usage())
+        for _, usage in paid:
+            total += usage
+        self.attempt.usage[role] = total
+        return [usage for _, usage in paid]
 
     async def draw(
         self, place: Place, prefix: Prefix, call: Call, rule: Callable[[Delta], str | None] | None = None

@@ -35,15 +35,14 @@ async def draw_together(
     """`n` samples in one request, at the places below `place`; None where they are to be drawn one by one."""
     attempt, ledger, role = calls.attempt, calls.ledger, call.role
     engine, sampling = attempt.engine(role), call.sampling
-    able = n > 1 and engine.capabilities.many and isinstance(engine, ExtendsMany)
     if (
-        not (attempt.together and able)
+        not (attempt.together and n > 1 and engine.capabilities.many)
         or call.halt
         or sampling.seed is not None
         or sampling.thinking is not None
+        or not isinstance(engine, ExtendsMany)
     ):
         return None
-    assert isinstance(engine, ExtendsMany)  # noqa: S101 - for the type checker
     can, prices = engine.capabilities.can, engine.capabilities.prices
     if ledger.counts_money and prices is None:
         return None  # which is told where one is drawn
@@ -80,9 +79,10 @@ async def draw_together(
             return None
         raise
     paths, before, how = [], written(prefix), told(sampling)
-    for i, (lease, segment) in enumerate(zip(leases, segments, strict=True)):
+    usages = [s.usage if s.usage.calls else replace(s.usage, calls=1) for s in segments]
+    paid = calls.pay_all(list(zip(leases, usages, strict=True)), role)
+    for i, (segment, usage) in enumerate(zip(segments, paid, strict=True)):
         at = name((*place, i))
-        usage = calls.pay(lease, role, replace(segment.usage, calls=max(segment.usage.calls, 1)))
         attempt.emit(e.Extending(at, prefix.place, before, role, how))
         placed = replace(segment, place=at)
         attempt.emit(extended(at, prefix.place, before, role, placed, usage))

@@ -19,7 +19,7 @@ from ponder.core.calls import NANO, Budget, Usage
 from ponder.core.errors import OutOfBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from ponder.core.calls import Prices
     from ponder.runtime.place import Place
@@ -200,35 +200,42 @@ class Ledger:
                     or (limit.dollars is not None and cost > scope._money())
                 ):
                     return None
-            return [_lease(self._grant(_Ask(self, kind, most, prompt, True, prices))) for _ in range(n)]
+            leases = [Lease(self, kind, prompt, most, most, most, prices) for _ in range(n)]
+            self._take(leases)
+            return leases
 
     def renew(self, lease: Lease) -> bool:
         """Grant one slice more; False if there is nothing. Callable from any thread."""
         with self._root.lock:
             if lease.settled or any(scope._closed for scope in self._scopes()):
                 return False
-            self._add(lease, -1)
+            self._add([lease], -1)
             free = min(scope._free(lease.prompt, lease.prices) for scope in self._scopes()) - lease.granted
             more = min(SLICE, lease.most - lease.granted, free)
             lease.granted += max(more, 0)
-            self._add(lease, +1)
+            self._add([lease], +1)
             return more > 0
 
     def settle(self, lease: Lease, usage: Usage) -> None:
         """Pay for a call and give back the rest. Ordinary code, so that no cancellation can land inside."""
+        self.settle_all([(lease, usage)])
+
+    def settle_all(self, paid: Sequence[tuple[Lease, Usage]]) -> None:
+        """Pay for several calls, all at once."""
         with self._root.lock:
-            lease.settled = True  # an engine's thread may still use it
-            self._add(lease, -1)
+            total, calls = Usage(), 0
+            for lease, usage in paid:
+                lease.settled = True  # an engine's thread may still use it
+                total, calls = total + usage, calls + lease.calls
+                if usage.completion:
+                    self._learn(lease.kind, usage.completion)
+            self._add([lease for lease, _ in paid], -1)
             for scope in self._scopes():
-                scope.spent += usage
-                scope._live -= 1
-                scope._calls -= lease.calls
-            if usage.completion:
-                if len(self._root.lengths) > KINDS:  # a server's ledger outlives many runs
-                    self._root.lengths.clear()
-                calls, tokens = self._root.lengths.get(lease.kind, (0, 0))
-                self._root.lengths[lease.kind] = (calls + 1, tokens + usage.completion)
-            self._serve()
+                scope.spent += total
+                scope._live -= len(paid)
+                scope._calls -= calls
+            if self._root.waiting:
+                self._serve()
 
     def refuse(self, lease: Lease) -> None:
         """Note that a segment ended for want of money, in the scopes that had no more."""
@@ -340,12 +347,31 @@ class Ledger:
             free = min(free, prices.affords(self._money(), prompt) if prices else 0)
         return free
 
-    def _add(self, lease: Lease, sign: int) -> None:
+    def _add(self, leases: Sequence[Lease], sign: int) -> None:
+        granted = sign * sum([lease.granted for lease in leases])
+        prompt = sign * sum([lease.prompt for lease in leases])
+        money = sign * sum([lease.nanodollars for lease in leases])
+        promise = sign * sum([lease.promise for lease in leases])
         for scope in self._scopes():
-            scope._reserved += sign * lease.granted
-            scope._reserved_prompt += sign * lease.prompt
-            scope._reserved_money += sign * lease.nanodollars
-            scope._promised += sign * lease.promise
+            scope._reserved += granted
+            scope._reserved_prompt += prompt
+            scope._reserved_money += money
+            scope._promised += promise
+
+    def _take(self, leases: Sequence[Lease]) -> None:
+        calls = sum([lease.calls for lease in leases])
+        for scope in self._scopes():
+            scope._live += len(leases)
+            scope._calls += calls
+        self._add(leases, +1)
+
+    def _learn(self, kind: Hashable, completion: int) -> None:
+        """One call of this kind more, and what it wrote."""
+        lengths = self._root.lengths
+        if len(lengths) > KINDS:  # a server's ledger outlives many runs
+            lengths.clear()
+        calls, tokens = lengths.get(kind, (0, 0))
+        lengths[kind] = (calls + 1, tokens + completion)
 
     def _grant(self, ask: _Ask) -> Lease | OutOfBudget | Ledger:
         """A lease, OutOfBudget, or the scope to wait for."""
@@ -377,10 +403,7 @@ class Ledger:
         first = min(ask.most, room) if ask.whole else min(SLICE, ask.most, room)
         most = first if ask.whole else ask.most
         lease = Lease(ask.ledger, ask.kind, ask.prompt, most, expected, first, ask.prices, ask.counted)
-        for scope in ask.ledger._scopes():
-            scope._live += 1
-            scope._calls += lease.calls
-        ask.ledger._add(lease, +1)
+        ask.ledger._take([lease])
         return lease
 
     def _serve(self) -> None:

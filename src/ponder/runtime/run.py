@@ -240,8 +240,8 @@ class Run:
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
         found = [self._attempt.found(path) for path in paths]
         if self._first is None:
-            able = (path for path, answer in zip(paths, found, strict=True) if answer is not None)
-            self._first = next(map(self._attempt.choice, able), None)
+            able = ((path, answer) for path, answer in zip(paths, found, strict=True) if answer is not None)
+            self._first = next((Choice(p, answer, (Candidate(p, answer),)) for p, answer in able), None)
         problem, known = self._attempt.problem, self._attempt.keys
         called = {canonical_calls(path, problem.tools) for path in paths} if problem.tools else set()
         new = dict.fromkeys(a for a in found if a is not None and a not in known)

@@ -102,7 +102,7 @@ def _choice(choice: Mapping[str, Any], told: str | None) -> Part:
     said = choice.get("delta") or choice.get("message") or {}
     text = choice["text"] if "text" in choice else said.get("content")
     ids, pieces, logs, tops = _logprobs(choice.get("logprobs"))
-    ids = tuple(map(_whole, choice.get("token_ids") or ids))
+    ids = _wholes(choice.get("token_ids") or ids)
     ended = choice.get("finish_reason")
     by = choice.get(told) if told else None
     by = by if isinstance(by, str | int) else None
@@ -205,6 +205,14 @@ def _whole(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40:
         return value
     raise TypeError("not a whole number")
+
+
+def _wholes(values: Sequence[Any]) -> tuple[int, ...]:
+    """Checked together, for they are many."""
+    found = tuple(values)
+    if found and not ({*map(type, found)} == {int} and min(found) >= 0 and max(found) < 1 << 40):
+        raise TypeError("not whole numbers")
+    return found
 
 
 def _log(value: Any) -> float:
