@@ -33,7 +33,7 @@ from ponder.gateway.passing import Passing
 from ponder.gateway.refusals import Refusal, refusal
 from ponder.gateway.replying import Reply
 from ponder.gateway.salting import salt
-from ponder.gateway.served import PassesOn, Served
+from ponder.runtime.tasks import beside
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ponder.gateway.choosing import Chosen
     from ponder.gateway.keys import Keys
     from ponder.gateway.options import Options
+    from ponder.gateway.served import Served
 
 LATE: Final = 0.05
 """Seconds after its deadline in which an answer may still be written down and sent."""
@@ -189,9 +190,9 @@ class Gateway:
         async with self.callers.admitted(caller) as ledger:
             reply._headers.update(caller.headers())
             try:
-                if chosen.strategy is None and isinstance(served.engine, PassesOn):
+                if chosen.strategy is None and served.passes_on is not None:
                     passing = Passing(
-                        asked, served.engine, served.name, chosen.budget, ledger, exchange.arrived
+                        asked, served.passes_on, served.name, chosen.budget, ledger, exchange.arrived
                     )
                     passing.check()
                     await passing.answer(reply)
@@ -254,6 +255,8 @@ class Gateway:
 
     def _matched(self, scope: Scope) -> tuple[str, str, Mapping[str, str]]:
         """The method and the pattern of a route, and what its pattern takes from the path."""
+        if (scope["method"], scope["path"]) in self.routes:
+            return scope["method"], scope["path"], {}
         other = None
         for route in self._router.routes:
             match, child = route.matches(scope)
@@ -344,19 +347,11 @@ def _key(exchange: Exchange) -> Any:
 
 async def _while_connected(job: Callable[[], Awaitable[None]], receive: Receive) -> None:
     """Do a job while the client is there; where it leaves, the job ends at once, and all it started with it."""
-    error: Exception | None = None
+    with anyio.CancelScope() as scope:
 
-    async def listen(scope: anyio.CancelScope) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        scope.cancel()
+        async def listen() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            scope.cancel()
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(listen, group.cancel_scope)
-        try:
-            await job()
-        except Exception as raised:  # noqa: BLE001 - raised below, as itself and not as a group
-            error = raised
-        group.cancel_scope.cancel()
-    if error is not None:
-        raise error
+        await beside(listen, job)
