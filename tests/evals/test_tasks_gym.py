@@ -184,3 +184,24 @@ def test_data_sets_that_are_said_to_have_numbers_have_numbers():
     plain = [name for name, kind in EQUAL.items() if kind == "math"]
     items, _ = gym.make([gym.Wanted(Spec(name), 1, 0, 5) for name in plain])
     assert all(number_key(item.gold) for item in items)
+
+
+def test_codeio_takes_json_however_it_is_written_and_leaves_out_what_its_programs_do_not_settle():
+    items, complaints = gym.make([gym.Wanted(Spec("codeio"), 0, 0, 60)])
+    assert [complaint.partition("(")[2] for complaint in complaints] == [
+        "its program gives something else each time)."
+    ]
+    assert len(items) == 59
+    lists = [item for item in items if item.gold.startswith("[") and ", " in item.gold]
+    assert len(lists) > 3
+
+    async def judge():
+        equality = Equality()
+        graders = Graders(equality)
+        for item in lists:
+            found = find(f"So it is\n```json\n{item.gold.replace(', ', ',')}\n```", item.problem.kind)
+            assert await graders.grade(item, found.text) is True
+            assert await graders.grade(item, "[]") is False
+        await equality.aclose()
+
+    anyio.run(judge)

@@ -6,8 +6,6 @@ import json
 import re
 from typing import Any, Final
 
-from ponder.thinking.numbers import number_key
-
 MAX_WORK: Final = 2_000_000
 """Characters the search for a JSON value may read again; a hostile text gets no answer instead of more time."""
 
@@ -16,6 +14,9 @@ DEEPEST: Final = 100
 """Levels of a JSON value; what is nested deeper is nobody's answer."""
 
 MAX_FAILURES: Final = 2_000
+
+PLAIN: Final = 30
+"""Zeros, or digits after the point, that a number may have to be written without an exponent."""
 
 _OPENING = re.compile(r"\{\s{0,100}[\"}]|\[\s{0,100}[\]\[\"{tfn\d-]")
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
@@ -95,8 +96,28 @@ def canonical(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(canonical, value)) + "]"
     if isinstance(value, _Literal):
-        return (number_key(value) or f"num:{value}")[4:]
+        return _number(value)
     return json.dumps(value)
+
+
+def _number(literal: str) -> str:
+    """A JSON number in one way, exact, and again JSON: `key` reads what `find` has written."""
+    digits, _, exponent = literal.lower().partition("e")
+    if len(exponent) > PLAIN:
+        return literal
+    whole, _, after = digits.lstrip("-").partition(".")
+    kept = (whole + after).lstrip("0")
+    bare = kept.rstrip("0")
+    if not bare:
+        return "0"
+    sign = "-" if literal.startswith("-") else ""
+    power = int(exponent or 0) - len(after) + len(kept) - len(bare)  # the value is bare * 10 ** power
+    if 0 <= power <= PLAIN:
+        return sign + bare + "0" * power
+    if -PLAIN <= power < 0:
+        padded = bare.rjust(1 - power, "0")
+        return f"{sign}{padded[:power]}.{padded[power:]}"
+    return f"{sign}{bare}e{power}"
 
 
 def last_call(text: str) -> str | None:

@@ -190,7 +190,7 @@ def _asked(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _item(made: dict[str, Any], wanted: Wanted) -> Item:
     name, index = wanted.spec.name, made["index"]
     kind = kind_of(name)
-    question = made["question"].strip() + (f"\n\n{FENCE}" if kind == "code" else "")
+    question = made["question"].strip() + (f"\n\n{FENCE}" if kind == "code" or name == "codeio" else "")
     problem = Problem(f"{wanted.spec}/s{wanted.seed}/{index}", (Message("user", question),), kind)
     scored = {
         "data": name,

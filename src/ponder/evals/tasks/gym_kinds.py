@@ -27,10 +27,13 @@ EQUAL: Final[dict[str, Kind]] = {
     "ransom_note": "yesno",
     "syllogism": "yesno",
     "list_functions": "json",
+    "codeio": "json",
 }
 """One right answer: a number, yes or no, a list. Graded as votes compare answers, not by reasoning-gym.
 
-(Its scorer of game_of_life_halting, as of 0.1.25, takes any text for right.)
+(As of 0.1.25 its scorer of game_of_life_halting takes any text for right; that of codeio takes a list for wrong that has
+other spaces than its own, and {} for right where [] is. Both take for wrong an input to codeio's program that gives the
+wanted output but is not the one that the item was made from.)
 """
 
 SCORED: Final[dict[str, Kind]] = {
@@ -49,7 +52,7 @@ SCORED: Final[dict[str, Kind]] = {
     **dict.fromkeys(
         re.findall(
             r"\w+",
-            "ab arc_1d arc_agi base_conversion binary_matrix bitwise_arithmetic caesar_cipher codeio emoji_mystery "
+            "ab arc_1d arc_agi base_conversion binary_matrix bitwise_arithmetic caesar_cipher emoji_mystery "
             "fraction_simplification futoshiki intermediate_integration kakurasu knight_swap letter_jumble "
             "manipulate_matrix mini_sudoku modulo_grid n_queens number_filtering number_sorting path_star pool_matrix "
             "prime_factorization propositional_logic quantum_lock rearc rotate_matrix rubiks_cube rush_hour "
