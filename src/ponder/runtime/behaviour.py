@@ -31,7 +31,7 @@ async def behaviours(attempt: Attempt, answers: Sequence[str], place: Place) -> 
     """A key for each answer, equal where the programs in them give the same outputs.
 
     Where there is nothing to run a program on, or it fails on everything, its text is its key. Reading an answer costs
-    nothing, as with all other kinds: what is run here is not charged.
+    nothing, as with all other kinds: what is run here is not charged. Equal programs are run once.
     """
     problem, sandbox = attempt.problem, attempt.sandbox
     inputs = probes(problem.question)
@@ -39,16 +39,16 @@ async def behaviours(attempt: Attempt, answers: Sequence[str], place: Place) -> 
     if sandbox is None or not inputs:
         return texts
 
-    async def one(answer: str, text: str) -> str:
-        code = program(f"```python\n{answer}\n```", problem.question)
-        if code is None:
-            return text
+    async def done(code: str) -> str | None:
         executions = await sandbox.execute(code, inputs)
         attempt.emit(executed(place, code, inputs, executions, Usage()))
-        done = behaviour(executions)
-        return text if done is None else "does:" + hashlib.sha256(done.encode()).hexdigest()[:24]
+        outputs = behaviour(executions)
+        return None if outputs is None else "does:" + hashlib.sha256(outputs.encode()).hexdigest()[:24]
 
-    return await side_by_side([partial(one, *pair) for pair in zip(answers, texts, strict=True)])
+    codes = [program(f"```python\n{answer}\n```", problem.question) for answer in answers]
+    different = list(dict.fromkeys(code for code in codes if code is not None))
+    known = dict(zip(different, await side_by_side([partial(done, code) for code in different]), strict=True))
+    return [known.get(code or "") or text for code, text in zip(codes, texts, strict=True)]
 
 
 def executed(
