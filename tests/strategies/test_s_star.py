@@ -96,7 +96,9 @@ def test_programs_that_do_the_same_are_one_answer():
 def test_equal_programs_in_different_texts_are_run_once():
     texts = {"```python\nreturn n + n\n```": 0.5, "```python\n    return n + n\n```": 0.5}
     result, _, sandbox = run("self-consistency:n=12", lambda _: texts)
-    assert len({answer for answer, _ in result.choice.votes} | {c.answer for c in result.choice.candidates}) == 2
+    assert (
+        len({answer for answer, _ in result.choice.votes} | {c.answer for c in result.choice.candidates}) == 2
+    )
     assert len(result.choice.votes) == 1
     assert len(sandbox.asked) == 1
 
