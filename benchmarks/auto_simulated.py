@@ -104,7 +104,7 @@ def joined(parts: Sequence[Level]) -> Level:
     """The same strategies within the same budget at more problems."""
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("right", "tokens", "contested", "signs", "easy", "quick")
+        for name in ("right", "tokens", "contested", "signs", "easy", "quick", "values")
     }
     return replace(parts[0], items=tuple(item for part in parts for item in part.items), **arrays)
 

@@ -7,8 +7,10 @@ import pytest
 
 from ponder import UsageError
 from ponder.evals.calibration import Bins, Level, figures, learn, more
+from ponder.evals.calibration.cascades import outcome
 from ponder.evals.calibration.crossfit import halves
 from ponder.evals.calibration.learning import best, difficulties, fit
+from ponder.strategies import parse
 
 ARMS = ("self-consistency:n=4", "adaptive-consistency", "chain-of-thought", "direct", "self-consistency")
 VOTE = "self-consistency"
@@ -26,7 +28,9 @@ def level(n, seed, chance, budget=500, contested=0.7, tokens=(100, 300, 150, 5, 
         right[~differ, :3] = right[~differ, :1]
         signs *= differ[:, None]
     spent = np.tile(np.array(tokens, dtype=float), (n, 1))
-    return Level(budget, tuple(f"q{i}" for i in range(n)), ARMS, 3, right, spent, differ, signs, 1 - hard)
+    items = tuple(f"q{i}" for i in range(n))
+    values = np.full((n, 5), np.nan)
+    return Level(budget, items, ARMS, 3, right, spent, differ, signs, 1 - hard, values=values)
 
 
 def test_where_one_is_best_on_the_easy_and_another_on_the_hard_both_are_chosen():
@@ -172,3 +176,62 @@ def test_whether_direct_answers_pay_is_decided_by_the_other_half():
         "taught by the half that had luck"
     )
     assert (judged.auto.spent[is_in] != 12).all(), "taught by the half that had none"
+
+
+CHEAP, DEAR = "mcts:scorer=arithmetic,aggregation=min", "dvts:scorer=arithmetic,aggregation=min"
+PAIR = f"cascade:first=({CHEAP}),then=({DEAR}),scorer=arithmetic,aggregation=min,tau=1.0"
+
+
+def verified(n, seed, when_sure=0.95, when_not=0.1, share=0.75, dear=0.88, budget=1000):
+    """A cheap search whose verifier is sure of a share of the problems, and a dear one that is right more often."""
+    rng = np.random.default_rng(seed)
+    sure = rng.random(n) < share
+    cheap = rng.random(n) < np.where(sure, when_sure, when_not)
+    p = np.column_stack([np.full(n, 0.5), cheap, rng.random(n) < dear])
+    values = np.column_stack([np.full(n, np.nan), sure.astype(float), np.ones(n)])
+    arms = ("self-consistency:n=4", CHEAP, DEAR)
+    spent = np.tile([100.0, 90.0, 480.0], (n, 1))
+    items = tuple(f"q{i}" for i in range(n))
+    return Level(
+        budget,
+        items,
+        arms,
+        1,
+        p.astype(float),
+        spent,
+        np.ones(n, bool),
+        np.ones((n, 4)),
+        np.full(n, 0.5),
+        values=values,
+    )
+
+
+def test_a_cheap_strategy_comes_first_where_what_it_is_sure_of_is_right():
+    measured = verified(300, 1)
+    [rule] = learn([measured], Bins(1)).rules
+    assert (rule.strategy, rule.alone) == (PAIR, True)
+    assert str(parse(rule.strategy)) == rule.strategy
+    [judged] = figures([measured], Bins(1), DEAR)
+    assert judged.auto.tokens == pytest.approx(90 + 0.25 * 480, abs=20)
+    assert judged.auto.right.value == pytest.approx(0.75 * 0.95 + 0.25 * 0.88, abs=0.06)
+    assert judged.use is judged.auto, "as right, and cheaper"
+
+
+def test_no_cascade_where_the_verifier_is_wrong_or_the_budget_pays_for_one_only():
+    deceived = verified(300, 2, when_sure=0.6)
+    assert [rule.strategy for rule in learn([deceived], Bins(1)).rules] == [DEAR]
+    poor = verified(300, 3, budget=500)
+    assert [rule.strategy for rule in learn([poor], Bins(1)).rules] == [DEAR]
+    right, tokens = outcome(poor, PAIR)
+    unsure = poor.values[:, 1] < 1
+    assert (right[unsure] == poor.right[unsure, 1]).all(), "the first answer stands"
+    assert (tokens[unsure] == 500).all()
+
+
+def test_a_cascade_learnt_from_noise_costs_nothing_on_average():
+    lost = []
+    for seed in range(60):
+        noise = verified(80, seed, when_sure=0.5, when_not=0.5, dear=0.5)
+        [judged] = figures([noise], Bins(1), DEAR)
+        lost.append(judged.auto.right.value - 0.5)
+    assert abs(np.mean(lost)) < 3.5 * np.std(lost, ddof=1) / np.sqrt(len(lost))

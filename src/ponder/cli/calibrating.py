@@ -219,7 +219,7 @@ def again(
         asked = Calibration.of(file)
         named = file.meta()["evaluation"]["tasks"]
         policy, judged = taught(file, asked, bins, signs, named, name)
-        return asked, policy, judged, file.id
+        return asked, policy, judged, run
 
 
 def _agreed(run: RunFile, asked: Calibration) -> dict[tuple[str, str | None], bool] | None:

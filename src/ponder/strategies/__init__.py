@@ -6,6 +6,7 @@ from ponder.strategies.auto import Auto
 from ponder.strategies.beam_search import BeamSearch
 from ponder.strategies.best_of_n import BestOfN
 from ponder.strategies.budget_forcing import BudgetForcing
+from ponder.strategies.cascade import Cascade
 from ponder.strategies.catalogue import ALIASES, CATALOGUE, method, parameters, parse, spell
 from ponder.strategies.chain_of_draft import ChainOfDraft
 from ponder.strategies.chain_of_thought import ChainOfThought
@@ -49,6 +50,7 @@ __all__ = [
     "BeamSearch",
     "BestOfN",
     "BudgetForcing",
+    "Cascade",
     "ChainOfDraft",
     "ChainOfThought",
     "CoAT",

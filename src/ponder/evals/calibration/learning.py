@@ -9,6 +9,7 @@ import numpy as np
 
 from ponder.core.errors import UsageError
 from ponder.core.policy import Rule
+from ponder.evals.calibration.cascades import cheaper, outcome
 from ponder.evals.stats.clusters import share
 from ponder.thinking.difficulty import Signs, difficulty
 
@@ -72,15 +73,10 @@ class Learnt:
     direct: bool = False
 
     def choose(self, level: Level) -> NDArray[np.int_]:
-        """The index of the strategy for each item of a level; where the probe is believed it is the first."""
-        rules = sorted(
-            (rule for rule in self.rules if rule.budget == level.budget), key=lambda rule: rule.above
-        )
+        """The index of the strategy for each item of a level, after the probe; where that is believed, the first."""
         hard = difficulties(level, self.weights)
         chosen = np.zeros(len(level.items), dtype=np.int_)
-        if rules[0].alone:
-            return chosen + level.alone(rules[0].strategy)
-        for rule in rules:
+        for rule in sorted(self._within(level), key=lambda rule: rule.above):
             able = level.probed & ~level.contested if rule.agreed else level.contested
             chosen[able & (hard >= rule.above)] = level.arms.index(rule.strategy)
         return chosen
@@ -88,8 +84,14 @@ class Learnt:
     def outcome(self, level: Level) -> tuple[Array, Array]:
         """Of each item of a level, whether following the rules is right, and its tokens."""
         level = level.after_direct() if self.direct else level
+        for rule in self._within(level):
+            if rule.alone:
+                return outcome(level, rule.strategy)
         rows, chosen = np.arange(len(level.items)), self.choose(level)
         return level.right[rows, chosen], level.tokens[rows, chosen]
+
+    def _within(self, level: Level) -> list[Rule]:
+        return [rule for rule in self.rules if rule.budget == level.budget]
 
 
 def learn(levels: Sequence[Level], bins: Bins, signs: Sequence[str] = Signs._fields) -> Learnt:
@@ -141,15 +143,18 @@ def _doubts(level: Level, weights: Mapping[str, float]) -> list[Rule]:
 def _alone(level: Level, probing: Learnt) -> list[Rule]:
     """The rule that asks no probe, unless the probe earns it: better by more than the standard error, or as good and
     cheaper. For rules are chosen from many, and what is the best of many looks better than it is.
+
+    It is the best single strategy, or a cascade that ends in it and is as good and cheaper.
     """
     every = np.ones(len(level.items), dtype=np.bool_)
     rows, chosen = np.arange(len(level.items)), probing.choose(level)
     arm = best(level, every, arms=range(level.follow, len(level.arms)))
-    gain = level.right[rows, chosen] - level.right[:, arm]
-    cheaper = level.tokens[rows, chosen].mean() < level.tokens[:, arm].mean()
-    if beyond_chance(gain) or (gain.mean() >= 0 and cheaper):
+    strategy = cheaper(level, arm, LEAST) or level.arms[arm]
+    right, tokens = outcome(level, strategy)
+    gain = level.right[rows, chosen] - right
+    if beyond_chance(gain) or (gain.mean() >= 0 and level.tokens[rows, chosen].mean() < tokens.mean()):
         return []
-    return [replace(_rule(level, 0.0, arm, every), alone=True)]
+    return [replace(_told(level.budget, 0.0, strategy, right, tokens), alone=True)]
 
 
 def beyond_chance(gain: Array) -> bool:
@@ -213,15 +218,20 @@ def _rules(level: Level, weights: Mapping[str, float], bins: Bins) -> list[Rule]
 
 
 def _rule(level: Level, above: float, arm: int, told: NDArray[np.bool_]) -> Rule:
-    n = int(told.sum())
-    right = share(level.right[told, arm], n, n, 0.95) if n else None
+    return _told(level.budget, above, level.arms[arm], level.right[told, arm], level.tokens[told, arm])
+
+
+def _told(budget: int, above: float, strategy: str, right: Array, tokens: Array) -> Rule:
+    """A rule with what it was worth on the problems that taught it."""
+    n = len(right)
+    about = share(right, n, n, 0.95) if n else None
     return Rule(
-        level.budget,
+        budget,
         round(above, 4),
-        level.arms[arm],
+        strategy,
         n,
-        (right.value, right.interval.low, right.interval.high) if right else None,
-        float(level.tokens[told, arm].mean()) if n else 0.0,
+        (about.value, about.interval.low, about.interval.high) if about else None,
+        float(tokens.mean()) if n else 0.0,
     )
 
 

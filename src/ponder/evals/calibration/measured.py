@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from ponder.core import events as e
 from ponder.core.calls import Budget
 from ponder.core.errors import UsageError
-from ponder.strategies import parse
+from ponder.strategies import Auto, parse
 from ponder.thinking.difficulty import Signs
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Level:
         easy: of each item, the share of samples that were right: an oracle, for it knows the answers; NaN: not known.
         quick: shape (items, 3), of direct answers before the probe: whether they agreed and ended it, whether they were
             right then, and their tokens; None where they were not tried.
+        values: shape (items, arms), the value that a strategy by itself gave the path that it chose; NaN where its own
+            scorer gave none.
 
     """
 
@@ -53,6 +55,7 @@ class Level:
     signs: Array
     easy: Array
     quick: Array | None = None
+    values: Array = field(kw_only=True)
 
     @property
     def probed(self) -> NDArray[np.bool_]:
@@ -90,6 +93,7 @@ class Level:
             follow=sum(j < self.follow for j in kept),
             right=self.right[:, kept],
             tokens=self.tokens[:, kept],
+            values=self.values[:, kept],
         )
 
     def only(self, chosen: NDArray[np.bool_]) -> Level:
@@ -103,6 +107,7 @@ class Level:
             signs=self.signs[chosen],
             easy=self.easy[chosen],
             quick=None if self.quick is None else self.quick[chosen],
+            values=self.values[chosen],
         )
 
 
@@ -162,9 +167,29 @@ def levels(
                 np.array([signs or (0.0,) * 4 for signs, _ in seen], dtype=np.float64),
                 np.array([_easy(grades[rows[_widest(names), budgets[-1]][i].id]) for i in items]),
                 np.array([quick.get(i, (0, 0, 0)) for i in items], dtype=np.float64) if quick else None,
+                values=np.column_stack(
+                    [
+                        _values(run, name, [arm[i] for i in items])
+                        for name, arm in zip(names, tried, strict=True)
+                    ]
+                ),
             )
         )
     return found
+
+
+def _values(run: RunFile, strategy: str, rows: Sequence[AttemptRow]) -> Array:
+    """The value that its own scorer gave the path which each attempt of a strategy chose; NaN: none."""
+    values = np.full(len(rows), np.nan)
+    how = parse(strategy)
+    weighted = getattr(how, "selection", None) == "weighted"  # what is recorded there is on another scale
+    if getattr(how, "scorer", None) is None or isinstance(how, Auto) or weighted:
+        return values
+    for i, row in enumerate(rows):
+        for event in run.events(row.id, (e.Scored,)):
+            if isinstance(event, e.Scored) and row.path in event.paths:
+                values[i] = event.values[event.paths.index(row.path)]
+    return values
 
 
 def _widest(names: Sequence[str]) -> str:
