@@ -113,6 +113,8 @@ def _asked(
     done = subprocess.run(words, env=env, capture_output=True, text=True, cwd=folder, timeout=1500)
     if not report.exists():
         raise RuntimeError(done.stdout[-300:] + done.stderr[-300:])
+    if done.returncode:  # what to track down
+        sys.stderr.write(done.stdout.partition("FAILURES ===")[2])
     told = json.loads(report.read_text("utf-8"))
     failures = {one["title"]: one["count"] for one in told["failures"]}
     failures |= {"errors": len(told["errors"])} if told["errors"] else {}

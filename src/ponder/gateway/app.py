@@ -121,6 +121,8 @@ class Gateway:
             method, route, parameters = self._matched(scope)
             needed, answer = self.routes[method, route]
             caller = None
+            if method == "POST":
+                self.callers.door.check()  # a crowd is told before keys are looked up and bodies are read
             if needed is not None:
                 caller = self.callers.known(headers.get("authorization"))
                 if caller.key and needed not in caller.key.scopes:

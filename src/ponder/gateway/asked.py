@@ -139,6 +139,9 @@ def _ponder(given: Any) -> Mapping[str, Any]:
             raise Refusal(
                 "invalid_ponder_param", str(UnknownName("field in ponder", key, PONDER)), f"ponder.{key}"
             )
+    budget = given.get("budget")
+    if not isinstance(budget, str | int | None) or isinstance(budget, bool):
+        raise Refusal("invalid_ponder_param", "ponder.budget is to be a text, 4k,30s.", "ponder.budget")
     for key, known in (
         ("on_exhausted", ("best_so_far", "error")),
         ("return", ("answer", "candidates", "trace")),
@@ -286,6 +289,6 @@ def _count(body: Mapping[str, Any], key: str) -> int | None:
 
 def _flag(body: Mapping[str, Any], key: str) -> bool:
     value = body.get(key)
-    if value not in (None, True, False) or isinstance(value, float):
+    if value is not None and not isinstance(value, bool):
         raise Refusal("invalid_value", f"{key} is true or false.", key)
     return bool(value)

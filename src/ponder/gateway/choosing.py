@@ -36,6 +36,9 @@ HEADERS: Final = {
 _REACHES: Final = re.compile(r"[/\\~]|\b(prm|orm)\b|\b(model|url|policy)\b")
 """What would reach for files, servers or weights."""
 
+_PLAIN: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+"""A number as a header has it."""
+
 _NUMBER: Final = re.compile(r"(\w+)=(\d+)\b")
 _LENGTHS: Final = re.compile(r"max_\w+|\w*tokens|window|limit|thinking|top_k|beta")
 """Whole numbers of a strategy that are no counts of calls."""
@@ -244,16 +247,16 @@ def _fill(limits: dict[str, Any], given: Budget) -> None:
 
 def _positive(value: Any, where: str, *, whole: bool) -> int | float:
     """A number of a body, or a header's text that is one."""
-    try:
-        number: int | float = int(str(value)) if whole else float(str(value))
-    except ValueError:
-        number = 0
-    if isinstance(value, str) and where.startswith("ponder"):
-        number = 0
-    if isinstance(value, bool) or not 0 < number < float("inf"):
+    number: Any = 0
+    if isinstance(value, str) and not where.startswith("ponder") and _PLAIN.fullmatch(value):
+        value = float(value) if "." in value else int(value)
+    if isinstance(value, int if whole else int | float) and not isinstance(value, bool):
+        number = min(value, 10**18)  # more is no number to write down
+    if not 0 < number < float("inf"):
         raise Refusal(
             "invalid_ponder_param",
-            f"{where} is to be a {'whole ' if whole else ''}number above 0, not {value!r}.",
+            f"{where} is to be a {'whole ' if whole else ''}number above 0, not {str(value)[:40]!r}.",
             where,
         )
-    return number
+    found: int | float = number
+    return found

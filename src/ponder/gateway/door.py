@@ -49,11 +49,15 @@ class Door:
             self.inside += 1
             self.waiting.popleft().set()
 
-    async def _in_line(self) -> None:
-        if len(self.waiting) >= self.line:
+    def check(self) -> None:
+        """Raises a Refusal where the next one would find the line full: it can be told before it is read."""
+        if self.inside >= self.most and len(self.waiting) >= self.line:
             raise Refusal(
                 "overloaded", f"{self.inside} requests are served and {len(self.waiting)} wait. Try again."
             )
+
+    async def _in_line(self) -> None:
+        self.check()
         turn = anyio.Event()
         self.waiting.append(turn)
         try:
