@@ -1,9 +1,11 @@
 """What an attacker sends: bodies that are none, numbers without end, heads that never end, readers that do not read."""
 
 import asyncio
+import itertools
 import json
 import math
 import random
+import re
 
 import anyio
 import pytest
@@ -311,6 +313,31 @@ def test_who_stops_reading_is_left_and_holds_nothing(monkeypatch):
     run(job)
 
 
+def test_requests_on_one_connection_are_answered_however_they_are_cut():
+    """A connection forgets a request that is over, and no other one with it."""
+    get = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    bad = HEAD.replace(b"application/json", b"text/plain") + b"content-length: 9\r\n\r\nunwanted."
+    body = json.dumps(BODY).encode()
+    good = HEAD + f"content-length: {len(body)}\r\n\r\n".encode() + body
+    chance = random.Random(5)
+
+    async def job():
+        async with listening(solver()) as (_, url):
+            told = []
+            for _ in range(60):
+                asks = [chance.choice([get, bad, good]) for _ in range(6)]
+                text = b"".join(asks[:-1]) + get.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+                cuts = sorted(chance.randrange(len(text)) for _ in range(chance.randrange(8)))
+                pieces = [text[a:b] for a, b in itertools.pairwise([0, *cuts, len(text)])]
+                said = await _sent(url, *pieces)
+                want = [{get: 200, bad: 415, good: 200}[ask] for ask in [*asks[:-1], get]]
+                told.append(([int(s) for s in re.findall(rb"HTTP/1.1 (\d+)", said)], want))
+            return told
+
+    for got, want in run(job):
+        assert got == want
+
+
 # -- the line at the door -------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +371,30 @@ def test_the_line_is_in_order_bounded_and_loses_nobody_s_turn():
     assert first == ([0, 1, 3, 4], [(5, "overloaded")], 0, 0)
     assert (served, refused) == ([0, 1], [(2, "overloaded"), (3, "overloaded")]), "who waited too long"
     assert (inside, waiting) == (0, 0)
+
+
+def test_where_the_line_is_full_that_is_said_before_the_key_and_the_body(tmp_path):
+    keys = opened_keys(tmp_path)
+    keys.create("x")
+
+    async def job():
+        async with listening(solver(), keys=keys, tables={"gateway": {"requests": 1, "queue": 0}}) as (
+            it,
+            url,
+        ):
+            async with it.callers.door.passed():
+                full = await _sent(url, HEAD + b"connection: close\r\ncontent-length: 3000\r\n\r\n{")
+                alive = await _sent(
+                    url, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+                )
+            return full, alive, await _sent(url, HEAD + b"connection: close\r\ncontent-length: 1\r\n\r\n{")
+
+    full, alive, free = run(job)
+    assert full.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 1" in full
+    assert b'"overloaded"' in full
+    assert alive.startswith(b"HTTP/1.1 200")
+    assert free.startswith(b"HTTP/1.1 401")
 
 
 def test_a_client_that_leaves_the_line_is_forgotten():

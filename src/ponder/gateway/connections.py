@@ -58,12 +58,23 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_message = False
         super().on_message_complete()
-        self._wait(IDLE_SECONDS if self.cycle.response_complete else None)
+        over = self.cycle.response_complete
+        self._wait(IDLE_SECONDS if over else None)
+        if over:
+            self._forget()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._in_message:  # the rest of a body that nobody wants
             self._wait(HEAD_SECONDS)
+        elif self.cycle.response_complete:  # and no other request came meanwhile
+            self._forget()
+
+    def _forget(self) -> None:
+        """Who stays connected holds nothing of the request that is over."""
+        if self.scope is self.cycle.scope:  # no other one is being read
+            self.scope, self.headers = {}, []  # type: ignore[typeddict-item]
+        self.cycle = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
         super().pause_writing()
