@@ -500,7 +500,8 @@ def test_a_day_has_a_budget(tmp_path, monkeypatch):
     assert spent == 25
 
 
-def test_each_key_has_a_salt_of_its_own(tmp_path):
+@pytest.mark.parametrize("salted", [True, False])
+def test_each_key_has_a_salt_of_its_own_unless_the_settings_say_no(tmp_path, salted):
     keys = opened_keys(tmp_path)
     secrets = [keys.create(name)[0] for name in ("x", "y")]
 
@@ -509,7 +510,8 @@ def test_each_key_has_a_salt_of_its_own(tmp_path):
             link = Link(upstream)
             found = Found(upstream, "model", "vllm")
             served = Served("front", Upstream("front", (upstream,)).engine([(link, found)]))
-            async with listening(served, keys=keys) as (_, url):
+            tables = None if salted else {"gateway": {"salt": False}}
+            async with listening(served, keys=keys, tables=tables) as (_, url):
                 for secret in secrets:
                     for strategy in ("none", "vote4"):
                         body = {"model": "front", "messages": ASK, "ponder": {"strategy": strategy}}
@@ -518,6 +520,9 @@ def test_each_key_has_a_salt_of_its_own(tmp_path):
 
     salts = run(job)
     assert len(salts) == 10
+    if not salted:
+        assert set(salts) == {None}
+        return
     assert None not in salts
     assert len(set(salts[:5])) == len(set(salts[5:])) == 1
     assert salts[0] != salts[5]

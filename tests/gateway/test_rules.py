@@ -164,6 +164,7 @@ def test_budgets_come_from_the_first_who_says_them():
     [
         ({"gateway": {"prot": 1}}, "Did you mean port"),
         ({"gateway": {"port": "x"}}, "whole number"),
+        ({"gateway": {"salt": "no"}}, "true or false"),
         ({"presets": {"a b": "direct"}}, "named by letters"),
         ({"presets": {"a": {"strategy": "majorty"}}}, "Did you mean majority"),
         ({"presets": {"a": {"strategy": "direct", "n": 1}}}, "no setting in"),

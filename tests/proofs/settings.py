@@ -43,6 +43,7 @@ budget = "16k,5min"
 requests = 100
 hosts = ["models.lan"]
 usage_mode = "openai"
+salt = true
 
 [presets]
 vote = "self-consistency:n=4"

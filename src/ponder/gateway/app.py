@@ -187,7 +187,7 @@ class Gateway:
     async def _answered(self, exchange: Exchange, caller: Caller, asked: Asked, chosen: Chosen) -> None:
         """One execution of a request, in its turn."""
         reply, served = exchange.reply, self.served[chosen.model]
-        SALT.set(salt(caller.id))
+        SALT.set(salt(caller.id) if self.options.salt else None)
         failed = 499
         async with self.callers.admitted(caller) as ledger:
             reply._headers.update(caller.headers())

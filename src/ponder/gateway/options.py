@@ -82,6 +82,8 @@ class Options:
         hosts: names that clients may use for this server, beside localhost, its address and any bare address.
         origins: pages that may call it from a browser, "https://chat.example.org".
         usage_mode: "openai" counts the prompt once, "billed" as often as it was read.
+        salt: keep apart, for each key, what servers keep of the prompts they have read (vLLM, SGLang). Without it a beginning
+            that all clients share is read once, and the time of an answer tells who has asked before.
         drain: seconds that requests in flight have to end, once the server is told to.
         presets: by name.
         effort: a preset or strategy for each `reasoning_effort`.
@@ -101,6 +103,7 @@ class Options:
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     usage_mode: UsageMode = "openai"
+    salt: bool = True
     drain: float = 30.0
     presets: Mapping[str, Preset] = field(default_factory=dict, hash=False)
     effort: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -187,6 +190,12 @@ def _whole(key: str, value: Any) -> int:
     return value
 
 
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{key} in [gateway] of ponder.toml is true or false, not {value!r}.")
+    return value
+
+
 def _budget(key: str, value: Any) -> Budget:
     return Budget.parse(str(value) if isinstance(value, int) else _text(key, value))
 
@@ -217,5 +226,6 @@ _READ: Final[dict[str, Any]] = {
     "hosts": _texts,
     "origins": _texts,
     "usage_mode": _mode,
+    "salt": _flag,
     "drain": _seconds,
 }
