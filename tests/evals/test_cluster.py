@@ -123,7 +123,7 @@ def single(tmp_path_factory):
     return told(writer.path)
 
 
-def test_a_killed_worker_loses_nothing(head, single, tmp_path):
+def test_a_killed_worker_loses_nothing(head, single, tmp_path, capsys):
     writer, said, killed = made(tmp_path), [], []
 
     def tell(tally):
@@ -139,6 +139,7 @@ def test_a_killed_worker_loses_nothing(head, single, tmp_path):
     ]
     assert running.tally.failed == 0
     assert told(writer.path) == single
+    assert capsys.readouterr().out == "", "what Ray says of it is not the answer"
     with RunFile.open(writer.path) as file:
         status = [attempt.status for attempt in file.attempts()]
     assert status.count("finished") == len(PLAN)
@@ -239,11 +240,12 @@ def test_more_workers_than_processors_are_refused(head, tmp_path):
 
 def test_an_address_that_does_not_answer_is_told_soon(monkeypatch):
     monkeypatch.setattr(joining, "HEALTHY_WITHIN", 3.0)
-    with pytest.raises(UsageError, match="no address"):
-        joining.joined("chain_sum")
+    for word in "chain_sum", "127.0.0.1:70000":
+        with pytest.raises(UsageError, match="no address"):
+            joining.joined(word)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         port = deaf.getsockname()[1]
-        with pytest.raises(UsageError, match=rf"listens at 127\.0\.0\.1:{port} is no Ray"):
+        with pytest.raises(UsageError, match=rf"listens at 127\.0\.0\.1:{port} did not show within 3 s"):
             joining.joined(f"127.0.0.1:{port}")
     with pytest.raises(UsageError, match=f"No Ray cluster answers at 127.0.0.1:{port}"):
         joining.joined(f"127.0.0.1:{port}")

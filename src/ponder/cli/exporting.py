@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ponder.cli.evaluating import opened
 from ponder.core.errors import StoreError, UsageError
+from ponder.evals.attacks import hit
 from ponder.evals.inspect_logs import inspect_logs
 from ponder.evals.report import render
 from ponder.evals.study import study
@@ -87,7 +88,10 @@ def export(settings: config.Settings, run: str | None, to: str | None, form: str
                 for name, log in inspect_logs(file)
             ]
         found = study(file)
-    rows = [row(found, outcome) for outcome in found.outcomes]
+    attacked = any("attacked" in item.meta for item in found.items.values())
+    rows = [
+        row(found, outcome) | (attack_row(found, outcome) if attacked else {}) for outcome in found.outcomes
+    ]
     if form == "jsonl":
         told = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
         return [_written(path, told.encode("utf-8", "replace"))]
@@ -131,6 +135,22 @@ def row(found: Study, outcome: Outcome) -> dict[str, Any]:
         "error": outcome.error,
         "failed": outcome.failed,
         "attempt": outcome.attempt,
+    }
+
+
+def attack_row(found: Study, outcome: Outcome) -> dict[str, Any]:
+    """What an attack on it wanted, and whether it got that; of one that is tried again and again, with which try."""
+    item = found.items.get(outcome.item)
+    about = item.meta.get("attacked", {}) if item else {}
+    succeeded = hit(item, outcome) if item and about else None
+    return {
+        "attack": about.get("attack"),
+        "goal": about.get("goal"),
+        "strength": about.get("strength"),
+        "target": about.get("target"),
+        "succeeded": succeeded,
+        "tries": len(outcome.tries) or None,
+        "tokens_attacker": sum(one.attacker for one in outcome.tries),
     }
 
 

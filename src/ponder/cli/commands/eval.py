@@ -116,7 +116,7 @@ def eval_(
       ponder eval chain_sum --limit 5000 -s self-consistency:n=64 -m vllm --ray head:6379
     """
     from ponder import config
-    from ponder.cli import evaluating, exporting, opening
+    from ponder.cli import attacking, evaluating, exporting, opening
     from ponder.cli.terminal import out, say
     from ponder.core.calls import Budget
     from ponder.core.errors import UsageError
@@ -144,7 +144,8 @@ def eval_(
             "--workers says how many there are on a cluster. Say which with --ray, or leave it out."
         )
     if ray is not None and replay is not None:
-        raise UsageError("--replay asks no model, so there is nothing for a cluster to do. Leave out --ray.")
+        say("A replay asks no model, so it is made here and not on the cluster.")
+        ray = None
     if replay is None:
         loaded = evaluating.load(named, limit or [], sample_id or [], seed)
         for complaint in (c for task in loaded for c in task.complaints):
@@ -194,6 +195,8 @@ def eval_(
         )
     measured = evaluating.measured(settings, path.stem)
     out().print(evaluating.table(measured))
+    for shown in attacking.tables(measured):
+        out().print(shown)
     if report:
         exporting.write_report(settings, path.stem, report)
     else:

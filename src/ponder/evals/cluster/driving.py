@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, deque
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -114,15 +116,16 @@ class Cluster:
             EngineError: no worker is left that could go on, or problems were left out; what was finished is kept.
 
         """
-        ray = joined(self._address, workers=self._workers)
-        try:
-            workers = self._counted(ray)
-            known = ray.put(dict(self._known))
-            async with anyio.create_task_group() as group:
-                for _ in range(workers):
-                    group.start_soon(self._place, ray, known, workers)
-        finally:
-            left(ray)
+        with redirect_stdout(sys.stderr):  # Ray's own threads print there, and stdout is for the answer
+            ray = joined(self._address, workers=self._workers)
+            try:
+                workers = self._counted(ray)
+                known = ray.put(dict(self._known))
+                async with anyio.create_task_group() as group:
+                    for _ in range(workers):
+                        group.start_soon(self._place, ray, known, workers)
+            finally:
+                left(ray)
         if self._open and not self._ending:
             raise EngineError(
                 f"No worker is left. The last one said: {self._last} What was finished is kept: mend it and run the same "

@@ -20,15 +20,18 @@ AUTO = "auto"
 ADDRESS = re.compile(r"(?:ray://)?(\[[\da-fA-F:]+\]|[\w.-]+):(\d{1,5})")
 ANSWERS_WITHIN = 5.0
 """Seconds in which a connection to the address is to be made."""
-HEALTHY_WITHIN = 20.0
-"""Seconds in which what listens there is to show that it is Ray. Ray itself waits for a minute, and may then end the process."""
+HEALTHY_WITHIN = 60.0
+"""Seconds in which what listens there is to show that it is Ray: a busy machine needs many to import it. Ray itself waits
+for a minute, and may then end the process."""
+PORTS = 65535
 
 _STATUS = "import sys; from ray.scripts.scripts import main; sys.argv = ['ray', 'status', '--address', sys.argv[1]]; main()"
 
 
 def is_address(word: str) -> bool:
     """Whether a word names a cluster."""
-    return word in (LOCAL, AUTO) or ADDRESS.fullmatch(word) is not None
+    m = ADDRESS.fullmatch(word)
+    return word in (LOCAL, AUTO) or (m is not None and int(m[2]) <= PORTS)
 
 
 def joined(address: str, *, workers: int | None = None) -> ModuleType:
@@ -97,17 +100,17 @@ def _see_health(address: str) -> None:
             text=True,
         )
     except subprocess.TimeoutExpired:
-        raise _not_ray(address, f"it said nothing within {HEALTHY_WITHIN:.0f} s") from None
+        raise UsageError(
+            f"What listens at {address} did not show within {HEALTHY_WITHIN:.0f} s that it is Ray. Is it the port of the head "
+            "(6379, if not said)? If it is, the machine may be too busy: try again."
+        ) from None
     if "AuthenticationError" in done.stderr:
         raise UsageError(
             f"The Ray cluster at {address} asks for a token. Set RAY_AUTH_MODE=token here, with the head's "
             "~/.ray/auth_token in the same place."
         )
     if done.returncode:
-        raise _not_ray(address, (done.stderr.strip().splitlines() or ["it gave no status"])[-1][:300])
-
-
-def _not_ray(address: str, why: str) -> UsageError:
-    return UsageError(
-        f"What listens at {address} is no Ray of this version ({why}). Is it the port of the head (6379, if not said)?"
-    )
+        why = (done.stderr.strip().splitlines() or ["it gave no status"])[-1][:300]
+        raise UsageError(
+            f"What listens at {address} is no Ray of this version ({why}). Is it the port of the head (6379, if not said)?"
+        )

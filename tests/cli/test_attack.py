@@ -1,0 +1,44 @@
+"""`ponder attack`, as a person types it, and what a machine without its models makes of its run file."""
+
+import json
+import shutil
+
+WORDS = ("addition", "-m", "simulated:skill=0.5", "--goal", "42", "-s", "direct", "--limit", "3")
+
+
+def test_a_red_team_attacks_and_a_laptop_reads_what_came_of_it(ponder, tmp_path):
+    done = ponder("attack", *WORDS, "--attacker", "simulated:skill=0.2", "--attempts", "3")
+    assert done.returncode == 0, done.stderr
+    assert "red-team on addition, goal 42" in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines() if " direct " in line]
+    assert [row[0] for row in rows] == ["0", "1", "2", "3"]
+    assert "the attacker wrote" in done.stdout
+    [run] = json.loads(ponder("runs", "--json").stdout)
+    laptop = tmp_path / "laptop"
+    (laptop / "runs").mkdir(parents=True)
+    shutil.copy(ponder.home / "runs" / f"{run['run']}.sqlite", laptop / "runs")
+    page = ponder("report", run["run"], "-o", "page.html", home=laptop)
+    assert page.returncode == 0, page.stderr
+    assert "Under attack" in (ponder.folder / "page.html").read_text()
+    ponder("export", run["run"], "-o", "rows.jsonl", home=laptop)
+    rows = [json.loads(line) for line in (ponder.folder / "rows.jsonl").read_text().splitlines()]
+    assert {(row["attack"], row["goal"], row["target"]) for row in rows} == {("red-team", "42", "42")}
+    assert [(row["strength"], row["tries"]) for row in rows] == [(0, None), (3, 3)] * 3
+    assert all(row["succeeded"] == (row["answer"] == "42") for row in rows)
+    budget = rows[0]["budget"]
+    again = ponder(
+        "eval", "--replay", run["run"], "-s", "direct", "-b", budget, "--ray", "local", home=laptop
+    )
+    assert again.returncode == 0, again.stderr
+    assert "made here and not on the cluster" in again.stderr
+    assert again.stdout.endswith(done.stdout), "the same table, below that of the strategies"
+
+
+def test_words_that_do_not_go_together_are_refused(ponder):
+    for more in ("--attempts", "3"), ("--attack", "think-less", "--attacker", "simulated"):
+        refused = ponder("attack", *WORDS, *more)
+        assert refused.returncode == 2
+        assert "are for --attack red-team" in refused.stderr
+    refused = ponder("attack", *WORDS, "-m", "attacker=simulated")
+    assert refused.returncode == 2
+    assert "attacker" in refused.stderr
