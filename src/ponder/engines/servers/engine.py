@@ -214,14 +214,14 @@ class Server:
             if n == 1 and said.reasoning is not None:
                 reasoning = said.reasoning
             for part in said.parts:
-                if not 0 <= part.index < n:
-                    raise Garbled(f"wrote a choice {part.index}, which nobody asked for")
-                writings[part.index].add(part)
-            if all(w.over for w in writings):
-                if any(w.left for w in writings):
-                    return False
-                return None if wire == "native" else True  # the usage is still to come
-            return True
+                if not 0 <= part.choice < n:
+                    raise Garbled(f"wrote a choice {part.choice}, which nobody asked for")
+                writings[part.choice].add(part)
+            if any(not w.over for w in writings):  # a list: it is asked for each token
+                return True
+            if any(w.left for w in writings):
+                return False
+            return None if wire == "native" else True  # the usage is still to come
 
         def spent() -> int:
             return sum(w.tokens for w in writings)

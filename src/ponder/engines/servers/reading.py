@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ponder.core.calls import Usage
 
@@ -31,12 +30,11 @@ class Garbled(ValueError):
     """What a server said makes no sense."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One piece of one choice.
 
     Args:
-        index: of the choice.
+        choice: which of several this is a piece of.
         text: what was written.
         ids: its tokens, where they are told.
         pieces: the text of each.
@@ -49,7 +47,7 @@ class Part:
 
     """
 
-    index: int = 0
+    choice: int = 0
     text: str = ""
     ids: tuple[int, ...] = ()
     pieces: tuple[str, ...] | None = None
@@ -67,8 +65,7 @@ class Part:
         return not (self.text or self.ids or self.reasoning or self.tools or self.logprobs)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What one event says. `usage` is of all choices together, and so are the tokens of `reasoning`, where they are told."""
 
     parts: tuple[Part, ...] = ()
@@ -84,15 +81,15 @@ def read(event: Any, told: str | None) -> Said:
         Garbled: it is none.
 
     """
-    if not isinstance(event, Mapping):
+    if not isinstance(event, dict):
         raise Garbled("an event is no object")
     if event.get("error"):
         return Said(error=event["error"])
     try:
         if "choices" in event:
-            choices = tuple(_choice(choice, told) for choice in event["choices"])
+            choices = tuple([_choice(choice, told) for choice in event["choices"]])
             usage = event.get("usage")
-            return Said(choices, _usage(usage), _reasoning(usage))
+            return Said(choices, _usage(usage), _reasoning(usage)) if usage else Said(choices)
         return _native(event)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Garbled(f"an event has another form than it should ({str(error)[:80]})") from None
@@ -101,14 +98,16 @@ def read(event: Any, told: str | None) -> Said:
 def _choice(choice: Mapping[str, Any], told: str | None) -> Part:
     said = choice.get("delta") or choice.get("message") or {}
     text = choice["text"] if "text" in choice else said.get("content")
-    ids, pieces, logs, tops = _logprobs(choice.get("logprobs"))
+    logprobs = choice.get("logprobs")
+    ids, pieces, logs, tops = _logprobs(logprobs) if logprobs else ((), None, None, None)
     ids = _wholes(choice.get("token_ids") or ids)
     ended = choice.get("finish_reason")
     by = choice.get(told) if told else None
-    by = by if isinstance(by, str | int) else None
+    by = by if by is not None and isinstance(by, str | int) else None
     how = _ENDS.get(ended, "failed") if ended else None
     if how == "eos" and isinstance(by, str):
         how = "stop"
+    reasoning, tools = said.get("reasoning_content") or said.get("reasoning"), said.get("tool_calls")
     return Part(
         _whole(choice.get("index", 0)),
         _text(text),
@@ -117,8 +116,8 @@ def _choice(choice: Mapping[str, Any], told: str | None) -> Part:
         None,
         logs,
         tops,
-        _text(said.get("reasoning_content") or said.get("reasoning")),
-        _tools(said.get("tool_calls")),
+        _text(reasoning) if reasoning else "",
+        _tools(tools) if tools else (),
         how,
         by,
     )
@@ -156,8 +155,6 @@ def _logprobs(
     tuple[tuple[tuple[int, float], ...], ...] | None,
 ]:
     """Ids, texts, log-probabilities and likeliest tokens, of a chat's or of raw completions' form."""
-    if not told:
-        return (), None, None, None
     if "content" in told:
         content = told["content"] or ()
         logs = tuple(_log(t["logprob"]) for t in content)
@@ -178,9 +175,7 @@ def _logprobs(
     return tuple(map(_id, tokens)), None, logs or None, ranked or None
 
 
-def _usage(told: Any) -> Usage | None:
-    if not told:
-        return None
+def _usage(told: Any) -> Usage:
     prompt, completion = _whole(told.get("prompt_tokens", 0)), _whole(told.get("completion_tokens") or 0)
     details = told.get("prompt_tokens_details") or {}
     cached = _whole(details.get("cached_tokens") or told.get("prompt_cache_hit_tokens") or 0)
@@ -189,8 +184,6 @@ def _usage(told: Any) -> Usage | None:
 
 def _reasoning(told: Any) -> int | None:
     """OpenAI tells it among the details, SGLang beside them."""
-    if not told:
-        return None
     said = (told.get("completion_tokens_details") or {}).get("reasoning_tokens") or told.get(
         "reasoning_tokens"
     )

@@ -7,20 +7,21 @@ no blank line ends is dropped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
 
 MOST = 4 * 1024 * 1024
 """Bytes of one event at most. No event of a model server is near it; beyond it someone floods us."""
 
 _BOM = b"\xef\xbb\xbf"
+_END = re.compile(rb"\r\n|\n|\r")
 
 
 class TooLong(ValueError):
     """An event of more than `MOST` bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event; `name` is "message" where none was given."""
 
     data: str
@@ -48,24 +49,21 @@ class Parser:
             TooLong: one of them has more than `MOST` bytes.
 
         """
+        if self._after_cr and more:
+            self._after_cr, more = False, more.removeprefix(b"\n")
+        if not more:
+            return []
+        self._after_cr = more.endswith(b"\r")
         events: list[Event] = []
-        start = 0
-        while start < len(more):
-            if self._after_cr:
-                self._after_cr = False
-                if more[start] == 0x0A:
-                    start += 1
-                    continue
-            end = _line_end(more, start)
-            self._line += more[start : len(more) if end < 0 else end]
-            if len(self._line) + self._size > MOST:
-                raise TooLong(f"An event has more than {MOST:,} bytes.")
-            if end < 0:
-                break
-            self._after_cr = more[end] == 0x0D
-            start = end + 1
-            if (event := self._ended()) is not None:
+        *lines, rest = more.split(b"\n") if b"\r" not in more else _END.split(more)
+        if lines:
+            lines[0], self._line = bytes(self._line) + lines[0], bytearray()
+        for line in lines:
+            self._bound(len(line))
+            if (event := self._ended(line)) is not None:
                 events.append(event)
+        self._line += rest
+        self._bound(len(self._line))
         return events
 
     @property
@@ -73,10 +71,12 @@ class Parser:
         """Whether all that was fed is whole events, so that a comment may stand here."""
         return not (self._line or self._data or self._name)
 
-    def _ended(self) -> Event | None:
+    def _bound(self, size: int) -> None:
+        if size + self._size > MOST:
+            raise TooLong(f"An event has more than {MOST:,} bytes.")
+
+    def _ended(self, line: bytes) -> Event | None:
         """One line is whole; the event that it ends, if it is a blank one."""
-        line = bytes(self._line)
-        self._line.clear()
         if self._first:
             self._first = False
             line = line.removeprefix(_BOM)
@@ -99,8 +99,3 @@ class Parser:
         return Event(
             b"\n".join(data).decode("utf-8", "replace"), name.decode("utf-8", "replace") or "message"
         )
-
-
-def _line_end(text: bytes, start: int) -> int:
-    lf, cr = text.find(b"\n", start), text.find(b"\r", start)
-    return max(lf, cr) if lf < 0 or cr < 0 else min(lf, cr)

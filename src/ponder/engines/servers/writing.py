@@ -61,9 +61,14 @@ class Writing:
         by_id: bool = False,
     ) -> None:
         self._sampling, self._watch = sampling, watch
-        self._earlier, self._stop_ids = earlier, frozenset(sampling.stop_ids if by_id else ())
+        self._stop_ids = frozenset(sampling.stop_ids if by_id else ())
         self._keeps_stop, self._exact, self._wants_ids = keeps_stop, exact, ids
-        self.text = ""
+        self._texts: list[
+            str
+        ] = []  # in the order in which they came: to add them up as they come takes squared time
+        self._length = 0
+        self._most_of_stop = max(map(len, sampling.stop), default=1) - 1
+        self._tail = self._end_of(earlier)  # in which a stop string may have begun
         self.tokens = 0
         self.finish: Finish | None = None
         self.left = False  # before the server was done
@@ -72,12 +77,18 @@ class Writing:
         self._ends: list[int] | None = []
         self._logs: list[float] = []
         self._tops: list[tuple[tuple[int, float], ...]] = []
-        self._reasoning = ""
+        self._reasonings: list[str] = []
         self._tools: list[dict[str, Any]] = []
         self._told = False  # its tokens are counted by ids, log-probabilities or the server, not by pieces
         self.pieces: dict[int, str] = {}  # the text of the tokens that came alone
         self.gaps: list[Gap] = []
         self._mended: list[Gap] = []  # all before the next, for they are mended in order
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        self._texts = ["".join(self._texts)]
+        return self._texts[0]
 
     @property
     def over(self) -> bool:
@@ -105,15 +116,20 @@ class Writing:
             return
         new = self._count(part)
         text = self._written(part)
-        self.text += text
+        self._texts.append(text)
+        self._length += len(text)
         self.tokens += new
-        self._reasoning += part.reasoning
+        if part.reasoning:
+            self._reasonings.append(part.reasoning)
         for tool in part.tools:
             _join(self._tools, tool)
         self._logs += part.logprobs or ()
         self._tops += part.tops or ()
-        self._place(part, text, new)
-        by = self._found(len(text)) if not self._keeps_stop or part.ended == "stop" else None
+        if part.ids:
+            self._place(part, text, new)
+        by = self._found(text) if self._sampling.stop else None
+        if by is not None and self._keeps_stop and part.ended != "stop":
+            by = None
         if by is not None:
             self._stop(by, len(text), server=part.ended is not None)
             text = text[: len(text) - self._cut] if self._cut else text
@@ -219,30 +235,32 @@ class Writing:
 
     def _place(self, part: Part, text: str, new: int) -> None:
         """Where each token of a part ends, as far as that can be known."""
-        if not part.ids:
-            return
         if new > len(part.ids) == 1:
-            self.gaps.append(Gap(len(self._ids), text, part.ids[0], new, len(self.text) - len(text)))
+            self.gaps.append(Gap(len(self._ids), text, part.ids[0], new, self._length - len(text)))
         self._ids += part.ids
         if self._ends is None:
             return
         if len(part.ids) == 1:
-            self._ends.append(len(self.text))
+            self._ends.append(self._length)
             self.pieces[part.ids[0]] = text
         elif part.pieces and "".join(part.pieces) == text and len(part.pieces) == len(part.ids):
-            start = len(self.text) - len(text)
+            start = self._length - len(text)
             self._ends += [start + end for end in itertools.accumulate(map(len, part.pieces))]
         else:
             self._ends = None
 
-    def _found(self, new: int) -> tuple[int, str] | None:
-        """The stop string that begins first, if the newest characters completed one, and where it begins."""
-        found = []
+    def _end_of(self, text: str) -> str:
+        """As much of its end as may be the beginning of a stop string."""
+        return text[-self._most_of_stop :] if self._most_of_stop else ""
+
+    def _found(self, text: str) -> tuple[int, str] | None:
+        """The stop string that begins first, if the newest text completed one, and where it begins."""
+        found, last = [], self._tail + text
+        self._tail = self._end_of(last)
         for order, stop in enumerate(self._sampling.stop):
-            whole = self._earlier + self.text
-            at = whole.find(stop, max(0, len(whole) - new - len(stop) + 1))
+            at = last.find(stop, max(0, len(last) - len(text) - len(stop) + 1))
             if at >= 0:
-                found.append((at - len(self._earlier), order, stop))
+                found.append((self._length - len(last) + at, order, stop))
         if not found:
             return None
         at, _, stop = min(found)
@@ -253,8 +271,9 @@ class Writing:
         self.finish, self._stopped_by, self.left = "stop", stop, not server
         end = at + len(stop)
         if not (self._wants_ids and self._ids):  # the rest of its token is not told from the next one
-            self._cut = min(len(self.text) - end, new)
-            self.text = self.text[: len(self.text) - self._cut]
+            self._cut = min(self._length - end, new)
+            self._length -= self._cut
+            self._texts = [self.text[: self._length]]
 
     def _end(self, part: Part) -> None:
         if part.ended == "failed":
@@ -280,8 +299,8 @@ class Writing:
 
     def _payload(self, reasoning: int | None) -> Message | None:
         extra: dict[str, Any] = {"reasoning_tokens": reasoning} if reasoning else {}
-        if self._reasoning:
-            extra["reasoning"] = self._reasoning
+        if self._reasonings:
+            extra["reasoning"] = "".join(self._reasonings)
         if self._tools:
             extra["tool_calls"] = self._tools
         return Message("assistant", self.text, extra) if extra else None
