@@ -8,7 +8,7 @@ from support import SCORERS, Keys
 from ponder.cli import attacking
 from ponder.core.errors import UnknownName, UsageError
 from ponder.engines.scripted import Scripted
-from ponder.evals.attacks import Asked, attacked, attempted, panels
+from ponder.evals.attacks import Asked, attacked, panels
 from ponder.evals.attacks.costly import costly
 from ponder.evals.attacks.red_teaming import played
 from ponder.evals.attacks.success import shown
@@ -16,6 +16,7 @@ from ponder.evals.harness import Evaluation, check
 from ponder.evals.plan import Plan
 from ponder.evals.replay import replay, told
 from ponder.evals.report import render
+from ponder.evals.report.attacks import attempted
 from ponder.evals.study import item_body, study
 from ponder.evals.values import Arm
 from ponder.store import RunFile, RunWriter
@@ -127,6 +128,8 @@ def test_tokens_of_the_attacker_and_of_its_target_are_counted_apart(tmp_path):
     assert costly(found) is None
     page = render(found)
     assert "the attacker wrote" in page
+    assert "1 attempt, direct" in page
+    assert "within so many attempts: red-team on addition, goal 42" in page
     assert "Nerd sniping" not in page
 
 

@@ -10,9 +10,10 @@ from rich.table import Table
 from ponder.cli.terminal import one_line
 from ponder.core.calls import Budget
 from ponder.core.errors import UsageError
-from ponder.evals.attacks import Asked, attacked, attempted, panels
+from ponder.evals.attacks import Asked, attacked, panels
 from ponder.evals.attacks.items import ATTEMPTS
 from ponder.evals.attacks.red_teaming import NAME as RED_TEAM
+from ponder.evals.report.attacks import attempted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

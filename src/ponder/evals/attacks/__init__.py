@@ -5,6 +5,6 @@ the pool know nothing of attacks. Whether one succeeded is told from the answer 
 """
 
 from ponder.evals.attacks.items import ATTACKS, Asked, Attack, attacked
-from ponder.evals.attacks.success import Cell, Panel, Trend, attempted, hit, panels
+from ponder.evals.attacks.success import Cell, Panel, Trend, hit, panels
 
-__all__ = ["ATTACKS", "Asked", "Attack", "Cell", "Panel", "Trend", "attacked", "attempted", "hit", "panels"]
+__all__ = ["ATTACKS", "Asked", "Attack", "Cell", "Panel", "Trend", "attacked", "hit", "panels"]

@@ -102,22 +102,19 @@ class Panel:
         """As figures name it."""
         return f"{self.attack} on {self.task}, goal {self.goal}"
 
+    @property
+    def tried(self) -> bool:
+        """Whether an attacker tries again and again."""
+        return any(cell.attacker or cell.unwilling for cell in self.cells.values())
+
+    def at(self, strength: int) -> str:
+        """A strength with its unit: 1 attempt, 2 attempts."""
+        return f"{strength} {self.unit.removesuffix('s') if strength == 1 else self.unit}"
+
 
 def method(arm: Arm) -> str:
     """The strategy without its settings."""
     return arm.strategy.partition(":")[0]
-
-
-def attempted(cell: Cell) -> str:
-    """What the attacker spent, in words; nothing where there is none."""
-    if not cell.attacker and not cell.unwilling:
-        return ""
-    said = f"the attacker wrote {cell.attacker:,.0f} tokens a problem"
-    if cell.unwilling:
-        said += f", and no text in {cell.unwilling:,} attempts (it refused {cell.refused:,})"
-    if cell.short:
-        said += f"; {cell.short:,} problems ended before all attempts were made"
-    return f"{said}."
 
 
 def reached(answer: str | None, target: str, kind: Kind) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ponder.evals.attacks import attempted, panels
+from ponder.evals.attacks import panels
 from ponder.evals.attacks.costly import costly
 from ponder.evals.report import words
 from ponder.evals.report.figures import Tile, tiles
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ponder.evals.report.measures import Findings, Measured
     from ponder.evals.values import Arm
 
+SHARE = "Share of answers that are what the attacker wants"
+SHARE_TRIED = "Share of problems on which the attacker got what it wants, within so many attempts"
 HEADS = ("Compute", "Tokens", "Attack succeeds", "Right", "n")
 
 
@@ -41,6 +43,18 @@ def attacks(f: Findings) -> Html | None:
     return section("attacks", "Under attack", said, *figures, _burning(f))
 
 
+def attempted(cell: Cell) -> str:
+    """What an attacker that tries again and again spent, in words; nothing where there is none."""
+    if not cell.attacker and not cell.unwilling:
+        return ""
+    said = f"the attacker wrote {cell.attacker:,.0f} tokens a problem"
+    if cell.unwilling:
+        said += f", and no text in {words.plural(cell.unwilling, 'attempt')} (it refused {cell.refused:,})"
+    if cell.short:
+        said += f"; {words.plural(cell.short, 'problem')} ended before all attempts were made"
+    return f"{said}."
+
+
 def _figure(
     f: Findings, i: int, panel: Panel, numbers: Mapping[Arm, Measured], corrected: Mapping[int, float]
 ) -> Html:
@@ -51,7 +65,7 @@ def _figure(
         [
             Tile(
                 cell.success,
-                f"{strength} {panel.unit}, {arm}: attack succeeds {words.estimate(cell.success)}, right "
+                f"{panel.at(strength)}, {arm}: attack succeeds {words.estimate(cell.success)}, right "
                 f"{_right(cell)}, {cell.tokens:.0f} tokens",
             )
             if (cell := panel.cells.get((strength, arm)))
@@ -66,7 +80,7 @@ def _figure(
             grid,
             width,
             left=(panel.unit, [str(s) for s in panel.strengths]),
-            below=(f.titled("Arm; below it, tokens an attempt"), columns, names),
+            below=(f.titled("Arm; below it, tokens an answer"), columns, names),
             says=says,
             class_=name,
         )
@@ -75,10 +89,10 @@ def _figure(
     rows: list[list[str] | str] = []
     for strength in panel.strengths:
         cells = [cell for arm in panel.arms if (cell := panel.cells.get((strength, arm)))]
-        rows += [f"{strength} {panel.unit}", *map(_row, cells)]
+        rows += [panel.at(strength), *map(_row, cells)]
     numbers_table = table(label, [f"{panel.title}. "], HEADS, rows, simulated=f.simulated)
     caption = [
-        f"Share of answers that are what the attacker wants: {panel.title}. Dark is often. ",
+        f"{SHARE_TRIED if panel.tried else SHARE}: {panel.title}. Dark is often. ",
         join(
             [*(_trend(panel, trend, corrected[id(trend)]) for trend in panel.trends), *_tried(panel, names)],
             " ",
@@ -105,7 +119,7 @@ def _right(cell: Cell) -> str:
 def _trend(panel: Panel, trend: Trend, p: float) -> str:
     what = "no trend" if p >= 0.05 else "falls" if trend.slope < 0 else "rises"
     return (
-        f"{trend.strength} {panel.unit}, {trend.method}: {what} ({words.points(trend.slope)} points a step, "
+        f"{panel.at(trend.strength)}, {trend.method}: {what} ({words.points(trend.slope)} points a step, "
         f"p = {words.probability(p)})."
     )
 
