@@ -1,5 +1,6 @@
 """What needs no client: who chooses the strategy, the table of errors, the shape of a stream, time (on a virtual clock)."""
 
+import gc
 import inspect
 import itertools
 import json
@@ -370,3 +371,29 @@ def test_metrics_are_prometheus_text():
     assert 'ponder_request_seconds_bucket{route="/v1/models",le="0.05"} 1' in lines
     form = re.compile(r'# TYPE \w+ (counter|gauge|histogram)|\w+(\{(\w+="([^"\\]|\\.)*",?)+\})? [\d.]+')
     assert all(form.fullmatch(line) for line in lines)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["solver", "solver@vote4", "solver@think", "nothing"])
+def test_a_request_that_is_over_leaves_nothing_that_only_the_collector_finds(model, stream):
+    """Where many are connected, to look for it halts everyone."""
+
+    async def job():
+        it = gateway([Served("solver", solver())])
+        body = {"model": model, "messages": ASK, "stream": stream}
+        await asked(it, body)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                await asked(it, body)
+            await anyio.sleep(1.0)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            return [one for one in gc.garbage if type(one).__module__.startswith("ponder")]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+    assert virtual(job) == []

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from ponder.gateway.replying import Reply
     from ponder.gateway.served import Served
     from ponder.runtime.ledger import Ledger
-    from ponder.runtime.run import Run
 
 
 DECIDING: Final = 0.1
@@ -72,7 +71,6 @@ class Answering:
     arrived: float
     created: int = field(default_factory=lambda: int(time.time()))
     counts: dict[str, int] = field(default_factory=lambda: {"finished": 0, "failed": 0, "cancelled": 0})
-    run: Run | None = None
     visible: str = ""
     _shown: int = 0
     _shown_thinking: int = 0
@@ -175,7 +173,6 @@ class Answering:
             watchers=[self._saw],
             live=[self._wrote] if self._outbox is not None and self.asked.n == 1 else [],
             within=self.ledger,
-            started=self._started,
             together=self._outbox is None and seed is None and not self.chosen.deadline,
         )
         if result.choice is None or (
@@ -207,9 +204,6 @@ class Answering:
             f"The budget ended before any answer, {after}. Give more with ponder.budget_tokens."
         )
 
-    def _started(self, run: Run) -> None:
-        self.run = run
-
     def _said(self, result: Result, chosen: list[Prefix]) -> list[Said]:
         markers = self.served.engine.capabilities.thinking
         problem = self.asked.problem
@@ -240,8 +234,7 @@ class Answering:
 
     def _progress(self, event: Any) -> None:
         how = self.asked.ponder.get("progress", "comments")
-        spent = self.run.budget.spent.completion if self.run else 0
-        told = f"{self.counts['finished']} calls, {spent} tokens"
+        told = f"{self.counts['finished']} calls, {self.spent.completion} tokens"
         if event.kind == "proposed" and event.answer is not None:
             told += f", best so far {event.answer[:80]}"
         if self._outbox is None or how == "none":

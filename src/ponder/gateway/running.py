@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ponder.gateway.served import Served
 
 
+RARELY: Final = 100
+"""After so many collections of what is young all is looked through; Python's own is 10."""
 LOG: Final = logging.getLogger("ponder.gateway")
 
 
@@ -70,6 +72,9 @@ def serve(
 
     gc.collect()
     gc.freeze()  # what was loaded until now stays: to look through it again would halt everyone for a tenth of a second
+    # Nor is all that came since, a tenth of a second's work with thousands connected, but every tenth time: requests leave
+    # nothing that only the collector finds.
+    gc.set_threshold(*gc.get_threshold()[:2], RARELY)
 
     async def main() -> None:
         equality = Equality()

@@ -45,8 +45,13 @@ class Calls:
         self.recorded: frozenset[Ability] = outer.recorded if outer else frozenset()
         self.writers: frozenset[str] = outer.writers if outer else frozenset({"solver"})  # of whom
         self.ended: Stop | None = None
-        self._scopes: tuple[Calls, ...] = (self, *(outer._scopes if outer else ()))
+        self._around: tuple[Calls, ...] = outer._scopes if outer else ()
         self._in_flight: set[anyio.CancelScope] = set()  # here and in scopes inside
+
+    @property
+    def _scopes(self) -> tuple[Calls, ...]:
+        """This one and those around it. It does not hold itself: a run is gone as soon as it is over."""
+        return (self, *self._around)
 
     @property
     def over(self) -> bool:
