@@ -124,6 +124,22 @@ def test_nobody_is_graded_by_tests_that_their_own_solution_fails(tmp_path):
     assert list(wrong) == ["mine/2"]
 
 
+@needed
+def test_nobody_is_graded_by_tests_that_break_before_they_call(tmp_path):
+    bare = {name: value for name, value in ROW.items() if name != "canonical_solution"}
+    tests = {
+        "T/import": "import nowhere\ndef check(candidate):\n    assert candidate(1) == 2",
+        "T/called": "def check(candidate):\n    assert candidate(1) == undefined",  # may be the program's doing
+        "T/good": ROW["test"],
+    }
+    items = loaded(tmp_path, *(bare | {"task_id": name, "test": test} for name, test in tests.items())).items
+    answer = "def double(n):\n    return 2 * n"
+    grades, wrong = graded([(item, answer) for item in (*items, items[0])])
+    assert grades == [None, False, True, None]
+    assert list(wrong) == ["mine/T-import"]
+    assert "nowhere" in wrong["mine/T-import"]
+
+
 def test_without_a_sandbox_programs_are_not_graded(tmp_path):
     (item,) = loaded(tmp_path, ROW).items
     with pytest.raises(NoSandbox):

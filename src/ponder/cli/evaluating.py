@@ -31,7 +31,7 @@ from ponder.evals.harness import Evaluation, check
 from ponder.evals.plan import Plan, Shown
 from ponder.evals.replay import replay, told
 from ponder.evals.simulated import Simulated
-from ponder.evals.stats import accuracy
+from ponder.evals.stats import accuracy, right
 from ponder.evals.study import finished, item_body, study
 from ponder.evals.tasks import Tasks
 from ponder.evals.tasks.coding import GRADER as TESTS
@@ -43,6 +43,8 @@ from ponder.store import RunFile, RunWriter
 from ponder.store.names import SUFFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ponder.core.calls import Prices
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, Memory
@@ -59,6 +61,8 @@ STOPPED = 130
 """The exit code of what was stopped before its end."""
 MINUTE = len("20261123-0142")
 """Letters of a run's id that say when it began; of those of one minute its file knows more."""
+SAID = 10
+"""Items whose tests are wrong that are named."""
 MANY = 50
 """Problems of each task if nothing is said."""
 
@@ -207,6 +211,8 @@ def evaluate(
             )
         with board:
             ended = anyio.run(_interruptible, evaluation, graders, equality)
+        for told_of in _wrong_tests(graders):
+            say(told_of)
     finally:
         if writer is not None:
             writer.close()
@@ -215,6 +221,15 @@ def evaluate(
         say(f"Stopped after {evaluation.tally.done:,}{of} attempts. Go on: {_command()}")
         return writer.path, STOPPED
     return writer.path, 5 if evaluation.tally.failed else 0
+
+
+def _wrong_tests(graders: Graders) -> Iterator[str]:
+    """What to say of tests by which nobody could be graded."""
+    wrong = graders.programs.wrong
+    for name, why in list(wrong.items())[:SAID]:
+        yield f"{name}: its tests are wrong, and nobody is graded by them; {why}."
+    if len(wrong) > SAID:
+        yield f"So are those of {len(wrong) - SAID} more."
 
 
 async def _sees_a_sandbox() -> None:
@@ -378,16 +393,13 @@ def table(measured: Study) -> Table:
     for outcome in measured.outcomes:
         by_arm.setdefault(outcome.arm, []).append(outcome)
     for arm, outcomes in by_arm.items():
-        graded: dict[str, list[bool]] = {}
-        for o in outcomes:
-            if o.correct is not None:
-                graded.setdefault(o.item, []).append(o.correct)
+        graded = right(outcomes)
         about = accuracy(graded) if graded else None
-        n = len(outcomes)
+        n, marks = len(outcomes), sum(map(len, graded.values()))
         drawn.add_row(
             one_line(arm.strategy) + (" (oracle)" if arm.oracle else ""),
             arm.budget,
-            f"{n:,}",
+            f"{n:,}" if marks == n else f"{marks:,} of {n:,}",
             f"{about.value:.3f}" if about else "-",
             f"{about.interval.low:.3f} to {about.interval.high:.3f}" if about else "-",
             f"{sum(o.usage.completion for o in outcomes) / n:,.0f}",

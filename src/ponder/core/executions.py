@@ -65,16 +65,19 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a test came to: passed, failed, or broken by itself; and why."""
+    """What a test came to: passed, failed, or broken by itself; why; and whether it called the function at all."""
 
     outcome: Literal["passed", "failed", "broken"]
     why: str = ""
+    called: bool = True
 
     @classmethod
-    def told(cls, message: Mapping[str, Any]) -> Verdict:
+    def told(cls, message: Mapping[str, Any], *, called: bool = True) -> Verdict:
         """What a sandbox said."""
         outcome, why = message.get("verdict"), str(message.get("why", ""))
-        return cls("passed" if outcome == "passed" else "failed" if outcome == "failed" else "broken", why)
+        return cls(
+            "passed" if outcome == "passed" else "failed" if outcome == "failed" else "broken", why, called
+        )
 
 
 class Executes(Protocol):

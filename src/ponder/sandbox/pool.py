@@ -79,7 +79,8 @@ class Sandbox:
                 is asked through it.
             given: what the test's own lines may use, run before it.
 
-        A test that raises anything else than AssertionError while the function gave outputs is "broken".
+        A test that raises anything else than AssertionError while the function gave outputs is "broken". One that breaks
+        before it called the function breaks for every program.
 
         Raises:
             NoSandbox: nothing can be run here; nothing was.
@@ -156,13 +157,15 @@ class Sandbox:
         """Carry calls from the test to the candidate, and outputs back, until there is a verdict."""
         began = anyio.current_time()
         ended = ""
+        called = False
         while True:
             try:
                 said = await tester.receive()
             except Ended as error:
-                return Verdict("broken", f"The test did not end: {error}")
+                return Verdict("broken", f"The test did not end: {error}", called)
             if "verdict" in said:
-                return Verdict.told(said)
+                return Verdict.told(said, called=called)
+            called = True
             if anyio.current_time() - began > self.limits.wall:
                 return Verdict("failed", f"TimeoutError: it took longer than {self.limits.wall:g} s in all")
             if not ended:

@@ -7,7 +7,7 @@ and what it prints count for nothing, and what it says is compared where it has 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ponder.core.errors import NoSandbox
 from ponder.thinking.programs import program
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from ponder.sandbox import Sandbox
 
 
+CHECKED: Final = 2
+"""Times that a solution may fail its tests before they are wrong: a machine that is busy may be late once."""
+
+
 class Programs:
-    """Grades programs. `wrong` are the items whose own solution does not pass their tests: nobody is graded by those."""
+    """Grades programs. `wrong` are the items whose tests are wrong, and why: nobody is graded by those.
+
+    Tests are wrong where they do not pass the data set's own solution, or break before they call the program.
+    """
 
     def __init__(self, sandbox: Sandbox | None) -> None:
         self.wrong: dict[str, str] = {}
         self._sandbox = sandbox
-        self._sound: dict[str, bool] = {}
+        self._checked: set[str] = set()
 
     async def grade(self, item: Item, answer: str) -> bool | None:
         """Whether the program in an answer passes the item's tests; None where the tests themselves are wrong.
@@ -33,21 +40,32 @@ class Programs:
             NoSandbox: there is nowhere to run it.
 
         """
-        if not await self._is_sound(item):
-            return None
-        code = program(f"```python\n{answer}\n```" if "```" not in answer else answer, item.problem.question)
-        return code is not None and (await self._tested(item, code)).outcome == "passed"
-
-    async def _is_sound(self, item: Item) -> bool:
-        """Whether the tests pass what the data set gives as the solution; without one they are trusted."""
         name = item.problem.id
-        if name not in self._sound:
-            solution = item.meta.get("solution")
-            verdict = await self._tested(item, solution) if solution else None
-            if verdict is not None and verdict.outcome != "passed":
-                self.wrong[name] = verdict.why
-            self._sound[name] = verdict is None or verdict.outcome == "passed"
-        return self._sound[name]
+        if name not in self._checked:
+            await self._check(item)
+            self._checked.add(name)
+        code = program(f"```python\n{answer}\n```" if "```" not in answer else answer, item.problem.question)
+        if name in self.wrong:
+            return None
+        if code is None:
+            return False
+        verdict = await self._tested(item, code)
+        if verdict.outcome == "broken" and not verdict.called:
+            self.wrong[name] = f"they break: {verdict.why}"
+            return None
+        return verdict.outcome == "passed"
+
+    async def _check(self, item: Item) -> None:
+        """See whether the tests pass what the data set gives as the solution; without one they are trusted."""
+        solution = item.meta.get("solution")
+        if not solution:
+            return
+        for _ in range(CHECKED):
+            verdict = await self._tested(item, solution)
+            if verdict.outcome == "passed":
+                return
+        why = verdict.why.rstrip(": ") or "an assertion"
+        self.wrong[item.problem.id] = f"the data set's own solution fails them: {why}"
 
     async def _tested(self, item: Item, code: str) -> Verdict:
         if self._sandbox is None:
