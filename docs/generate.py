@@ -31,7 +31,7 @@ def command_line() -> str:
     context = group.make_context("ponder", ["doctor"], resilient_parsing=True)
     parts = [
         "# The command line",
-        "<!-- Written by docs/generate.py (`make docs`). Change the docstrings in src/ponder/cli/app.py instead. -->",
+        "<!-- Written by docs/generate.py (`make docs`). Change the docstrings in src/ponder/cli/commands/ instead. -->",
         _prose(inspect.getdoc(cli) or ""),
         _options(group, context),
     ]
