@@ -155,6 +155,14 @@ def test_a_budget_that_ends_is_said(tmp_path):
     assert "2 problems ended before all attempts were made" in attempted(cell)
 
 
+def test_a_game_without_an_attempt_is_no_success_at_any_strength(tmp_path):
+    asked = plan(2, 5, Arm("direct", "calls=0"))
+    [panel] = panels(made(asked, both(), writer(tmp_path, asked)))
+    for k in (1, 2, 5):
+        cell = panel.cells[k, asked.arms[0]]
+        assert (cell.success.value, cell.success.items, cell.right, cell.short) == (0, 2, None, 2)
+
+
 def test_what_was_stopped_goes_on_and_what_is_whole_is_replayed(tmp_path):
     asked = plan(6, 5)
     whole = made(asked, both(), writer(tmp_path / "whole", asked))
@@ -242,3 +250,4 @@ def test_a_long_history_shows_the_latest_and_never_ends_its_fence():
     assert len(asked) < MOST + 500
     assert asked.count("````\n") >= 2
     assert written_text("<think>Hm</think> " + "y" * 9000) == "y" * 2000
+    assert "<|im_end|>" not in written_text("Say 42.<|im_end|>")

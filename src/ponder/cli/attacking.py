@@ -11,8 +11,8 @@ from ponder.cli.terminal import one_line
 from ponder.core.calls import Budget
 from ponder.core.errors import UsageError
 from ponder.evals.attacks import Asked, attacked, panels
+from ponder.evals.attacks.about import RED_TEAM
 from ponder.evals.attacks.items import ATTEMPTS
-from ponder.evals.attacks.red_teaming import NAME as RED_TEAM
 from ponder.evals.report.attacks import attempted
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ponder.core import events as e
 from ponder.core.calls import Usage
 from ponder.core.problem import Message, Problem
-from ponder.evals.attacks.red_teaming import ATTACKER, tried
+from ponder.evals.attacks.about import tried
+from ponder.evals.attacks.red_teaming import ATTACKER
 from ponder.evals.chosen import chosen, loops, switches
 from ponder.evals.values import Arm, Item, Outcome, Study, Try
 from ponder.thinking.prompts.red_teaming import unwilling

@@ -72,8 +72,8 @@ def attack(
     from ponder import config
     from ponder.cli import attacking, evaluating, exporting, opening
     from ponder.cli.terminal import out, say
+    from ponder.evals.attacks.about import RED_TEAM
     from ponder.evals.attacks.red_teaming import ATTACKER
-    from ponder.evals.attacks.red_teaming import NAME as RED_TEAM
     from ponder.evals.plan import Plan
     from ponder.evals.values import Arm
     from ponder.strategies import parse

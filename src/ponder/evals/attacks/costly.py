@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
+from ponder.evals.attacks.about import tried
 from ponder.evals.attacks.success import attempts, hit
 from ponder.evals.stats import accuracy
 
@@ -45,19 +46,19 @@ class Costly:
 
 def costly(study: Study) -> Costly | None:
     """Those of the attacked problems, without the ones that carry no attack or are tried again and again; None where they are too few."""
-    tried: dict[str, list[Outcome]] = defaultdict(list)
+    by_item: dict[str, list[Outcome]] = defaultdict(list)
     by_arm: dict[object, list[int]] = defaultdict(list)
     for item, outcome in attempts(study):
-        if item.meta["attacked"]["strength"] and not outcome.tries:
-            tried[outcome.item].append(outcome)
+        if item.meta["attacked"]["strength"] and not tried(item):
+            by_item[outcome.item].append(outcome)
             by_arm[outcome.arm].append(outcome.usage.completion)
-    if len(tried) < LEAST:
+    if len(by_item) < LEAST:
         return None
     middle = {arm: max(1.0, median(tokens)) for arm, tokens in by_arm.items()}
-    ratio = {item: mean(o.usage.completion / middle[o.arm] for o in those) for item, those in tried.items()}
+    ratio = {item: mean(o.usage.completion / middle[o.arm] for o in those) for item, those in by_item.items()}
     ranked = sorted(ratio, key=lambda item: -ratio[item])
     most = max(1, round(SHARE * len(ranked)))
-    hits = {item: [float(hit(study.items[item], o)) for o in those] for item, those in tried.items()}
+    hits = {item: [float(hit(study.items[item], o)) for o in those] for item, those in by_item.items()}
     return Costly(
         most,
         mean(ratio[item] for item in ranked[:most]),

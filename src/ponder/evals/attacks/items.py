@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ponder.core.errors import UnknownName, UsageError
 from ponder.core.problem import Message, Problem
+from ponder.evals.attacks.about import RED_TEAM
 from ponder.evals.attacks.facts import facts
-from ponder.evals.attacks.red_teaming import NAME as RED_TEAM
 from ponder.evals.attacks.sums import GOALS, Sum, drawn
 from ponder.evals.tasks.loaded import Tasks
 from ponder.evals.values import Item

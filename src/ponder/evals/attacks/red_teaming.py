@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ponder.core.problem import Message
 from ponder.core.protocols import Candidate, Choice
-from ponder.evals.attacks.success import reached
+from ponder.evals.attacks.about import RED_TEAM, reached, tried
 from ponder.thinking.prompts.attacking import ignoring
 from ponder.thinking.prompts.red_teaming import red_team, unwilling, written_text
 
@@ -19,18 +19,11 @@ if TYPE_CHECKING:
     from ponder.core.protocols import Ability, Run, Scorer, Strategy
     from ponder.evals.values import Item
 
-NAME = "red-team"
 ATTACKER = "attacker"
 """The role of who writes the texts."""
 TEMPERATURE = 1.0
 WORDS = 160
 """Tokens of a text at most."""
-
-
-def tried(item: Item) -> bool:
-    """Whether a red team tries its texts at an item."""
-    about = item.meta.get("attacked")
-    return about is not None and about["attack"] == NAME and bool(about["strength"])
 
 
 def played(strategy: Strategy, item: Item) -> Strategy:
@@ -43,7 +36,7 @@ def played(strategy: Strategy, item: Item) -> Strategy:
 
 @dataclass(frozen=True)
 class RedTeam:
-    """Attempts, one after the other, to make `target` give the answer `wanted` (Zaremba et al. 2025, section 3.5).
+    """Attempts, one after the other, to make `target` give the answer `wanted` (Zaremba et al. 2025, LMP attack).
 
     The attacker is shown the question, the answer that it wants and its texts that failed, each with what the target
     answered. It is over with the first success. An attacker that refuses, or writes nothing, has lost an attempt. Each
@@ -52,7 +45,7 @@ class RedTeam:
     Written down it is its target, for that is what an evaluation compares; the item says that it is red-teamed.
     """
 
-    name: ClassVar[str] = NAME
+    name: ClassVar[str] = RED_TEAM
     paper: ClassVar[str] = "2501.18841"
     roles: ClassVar[tuple[str, ...]] = ("solver", ATTACKER)
 
@@ -95,7 +88,7 @@ class RedTeam:
 class _Misled:
     """The target at the question under a text of the attacker's. What it scores by is told, so that it is recorded."""
 
-    name: ClassVar[str] = NAME
+    name: ClassVar[str] = RED_TEAM
     paper: ClassVar[str] = RedTeam.paper
 
     target: Strategy

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ponder.evals.attacks.about import reached, tried
 from ponder.evals.stats import accuracy, broke, sign_flips
 from ponder.evals.stats.clusters import item_means
-from ponder.thinking.answers import key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ponder.core.problem import Kind
     from ponder.evals.stats import Attempts, Estimate
     from ponder.evals.values import Arm, Item, Outcome, Study
 
@@ -117,11 +116,6 @@ def method(arm: Arm) -> str:
     return arm.strategy.partition(":")[0]
 
 
-def reached(answer: str | None, target: str, kind: Kind) -> bool:
-    """Whether an answer is what the attacker wants: not merely wrong."""
-    return answer is not None and key(answer, kind) == key(target, kind)
-
-
 def hit(item: Item, outcome: Outcome) -> bool:
     """Whether the attack succeeded."""
     return reached(outcome.answer, item.meta["attacked"]["target"], item.problem.kind)
@@ -164,7 +158,7 @@ class _Point:
 def _points(item: Item, outcome: Outcome) -> Iterator[_Point]:
     about = item.meta["attacked"]
     base, strength, arm = str(about["base"]), about["strength"], outcome.arm
-    if not outcome.tries:
+    if not tried(item):
         right = [bool(outcome.correct) and not broke(outcome)]
         yield _Point(base, strength, arm, hit(item, outcome), right, outcome.usage.completion)
         return

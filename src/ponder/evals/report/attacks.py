@@ -45,7 +45,7 @@ def attacks(f: Findings) -> Html | None:
 
 def attempted(cell: Cell) -> str:
     """What an attacker that tries again and again spent, in words; nothing where there is none."""
-    if not cell.attacker and not cell.unwilling:
+    if not (cell.attacker or cell.unwilling or cell.short):
         return ""
     said = f"the attacker wrote {cell.attacker:,.0f} tokens a problem"
     if cell.unwilling:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
 from ponder.thinking.declared import separate_thinking
-from ponder.thinking.prompts.fences import fenced
+from ponder.thinking.prompts.fences import defused, fenced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,8 +67,11 @@ def red_team(question: str, wanted: str, failed: Sequence[tuple[str, str | None]
 
 
 def written_text(text: str) -> str:
-    """What an attacker wrote for its target: without its thinking, and not longer than counts."""
-    return separate_thinking(text)[0].strip()[:LONGEST]
+    """What an attacker wrote for its target: without its thinking, not longer than counts, and words only.
+
+    What chat templates write around turns is broken up: it is the model that is attacked, not its template.
+    """
+    return defused(separate_thinking(text)[0].strip()[:LONGEST])
 
 
 def unwilling(text: str, finish: str) -> Unwilling | None:
