@@ -19,7 +19,7 @@ from ponder.evals.plan import Plan
 from ponder.evals.pool import Pool
 from ponder.evals.study import finished, item_body, item_of, study
 from ponder.evals.values import Arm, Item
-from ponder.store import RunFile, RunWriter
+from ponder.store import RunFile, RunWriter, Samples, coding
 from ponder.thinking.prompts import ask
 
 ARMS = (
@@ -178,6 +178,32 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_never_had(tmp_path):
     with RunFile.open(to.path) as run:
         assert engine.calls == len(run.samples()), "a sample was generated twice"
         assert len(run.attempts()) == len(plan), "an attempt was made twice"
+
+
+def test_who_goes_on_reads_only_the_samples_of_what_is_not_done(tmp_path, monkeypatch):
+    """A count of what is read, for a laptop cannot hold the samples of 100,000 attempts."""
+    plan = Plan(items(12), (ARMS[2],))
+    with writer(tmp_path, plan) as to:
+        anyio.run(evaluated, Plan(plan.items[:10], plan.arms), Scripted(script), to)
+        to.flush()
+        read, decode = [], coding.segment
+        monkeypatch.setattr(coding, "segment", lambda body: read.append(body) or decode(body))
+        with RunFile.open(to.path) as run:
+            kept, done = Samples(run), finished(run)
+            assert len(done) == 10
+            engine = Scripted(script)
+            tally = anyio.run(lambda: evaluated(plan, engine, to, known=kept, finished=done))
+            assert (tally.done, engine.calls, read) == (12, 2 * 8, []), "those of two problems are new"
+            to.flush()
+            assert len(kept) == 12 * 8
+            undone = frozenset(name for name in done if name[2] != plan.items[3].problem.id)
+            again = Scripted(script)
+            anyio.run(
+                lambda: evaluated(Plan(plan.items[:10], plan.arms), again, to, known=kept, finished=undone)
+            )
+            assert (again.calls, len(read)) == (0, 8), (
+                "those of one problem are read, and nothing is generated"
+            )
 
 
 def test_a_model_that_breaks_costs_its_attempts_and_a_dead_one_the_run(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -202,7 +203,13 @@ def taught(
         model.startswith("simulated"),
         tuple(named),
     )
-    return policy, judged
+    return policy, [replace(one, auto=replace(one.auto, name=_named(policy, one.budget))) for one in judged]
+
+
+def _named(policy: Policy, budget: int) -> str:
+    """The policy within a budget; where it is one strategy whatever the difficulty, that too."""
+    rule = policy.rule(0.0, budget)
+    return f"auto, which is {rule.strategy}" if rule.alone else "auto"
 
 
 def again(
@@ -307,10 +314,10 @@ def table(judged: Sequence[Figures], policy: Policy) -> Table:
         use = one.use
         drawn.add_row(
             f"{one.budget:,}",
-            one_line(use.name),
+            one_line(use.name.replace(" / ", " or ")),
             _share(use.right),
             f"{use.tokens:,.0f}",
-            one_line(one.single.name),
+            one_line(one.single.name.replace(" / ", " or ")),
             f"{one.single.right.value:.3f}",
             f"{one.majority.right.value:.3f}",
             f"{one.oracle.right.value:.3f}",

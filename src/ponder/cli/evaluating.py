@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence  # noqa: TC003 - read at run time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,7 +40,7 @@ from ponder.evals.tasks.parts import Part
 from ponder.evals.tasks.parts import named as those_named
 from ponder.runtime.equality import Equality
 from ponder.runtime.preflight import executes, followed_by, misfits
-from ponder.store import RunFile, RunWriter
+from ponder.store import RunFile, RunWriter, Samples
 from ponder.store.names import SUFFIX
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def evaluate(
     for told_of in misfits(strategies, engines, policies):
         say(told_of)
     runs = any(map(executes, strategies)) or any(item.grader == TESTS for item in plan.items)
-    known, done = dict(given or {}), frozenset[tuple[str, str, str, int]]()
+    known: Mapping[tuple[str, int], Segment] = given or {}
+    done = frozenset[tuple[str, str, str, int]]()
     ran: dict[Any, Any] = {}
     shown: dict[tuple[str, str, str, int], Shown] = {}
     followed = {name: policies.text(name) for name in followed_by(strategies, engines, policies)}
@@ -147,7 +149,7 @@ def evaluate(
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
         with RunFile.open(path) as before:
-            known, done = {**known, **before.samples()}, finished(before)
+            done = finished(before)
             if runs:
                 ran = recorded(
                     event for row in before.attempts() for event in before.events(row.id, kinds=(Executed,))
@@ -164,6 +166,7 @@ def evaluate(
     equality = Equality()
     graders = Graders(equality, sandbox=config.sandbox())
     writer: RunWriter | None = None
+    files = ExitStack()
     try:
         if path is None:
             check(plan, engines, config.scorers(), memory)  # nothing is laid out before
@@ -175,6 +178,8 @@ def evaluate(
             writer.flush()
         else:
             writer = RunWriter.resume(path)
+            before = files.enter_context(RunFile.open(path))
+            known = Samples(before, known) if ray is None else {**known, **before.samples()}
         tell = None if quiet else board.tell
         evaluation: Evaluation | Cluster
         if ray is not None:
@@ -214,6 +219,7 @@ def evaluate(
         for told_of in _wrong_tests(graders):
             say(told_of)
     finally:
+        files.close()  # first, for a writer that is alone leaves one file
         if writer is not None:
             writer.close()
     if ended:

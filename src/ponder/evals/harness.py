@@ -123,7 +123,7 @@ class Evaluation:
         equality: of answers, for votes.
         scorers: by name.
         policies: by name.
-        known: samples kept by an earlier part of this run.
+        known: samples kept by an earlier part of this run. They are only looked up, each when it is drawn again.
         finished: names of the jobs (`Job.name`) that are done already.
         shown: what came of those, for a plan that is made as it goes.
         at_once: calls in flight that are aimed at.
@@ -163,7 +163,8 @@ class Evaluation:
         self._policies = policies or {}
         self._memory = memory
         self._sandbox = sandbox
-        self._known = dict(known or {})
+        self._known: dict[tuple[str, int], Segment] = {}
+        self._kept = known or {}
         self._finished = set(finished)
         self._at_once: int = at_once or sum(
             int(getattr(engine, "sequences", AT_ONCE))
@@ -202,7 +203,7 @@ class Evaluation:
             check(self._plan, self._engines, self._scorers, self._memory)
         check_sandbox(self._sandbox, *(parse(arm.strategy) for arm in self._plan.arms))
         async with anyio.create_task_group() as generating:
-            pool = Pool(self._engines, generating, keep=self._keep, known=self._known)
+            pool = Pool(self._engines, generating, keep=self._keep, known=self._known, kept=self._kept)
             for groups in self._rounds(items):
                 async with anyio.create_task_group() as attempts:
                     await self._begin_all(pool, attempts, groups)

@@ -44,7 +44,8 @@ class Pool:
         engines: which generate, by role.
         tasks: where it does; their end ends what is in flight.
         keep: takes each sample with its name, for a later run.
-        known: samples kept before; those that come are added, and those that are forgotten are taken out.
+        known: samples in memory; those that come are added, and those that are forgotten are taken out.
+        kept: those of an earlier part of this run, which are read where they are asked for.
 
     """
 
@@ -55,6 +56,7 @@ class Pool:
         *,
         keep: Callable[[str, int, Segment], Awaitable[None]],
         known: dict[tuple[str, int], Segment] | None = None,
+        kept: Mapping[tuple[str, int], Segment] | None = None,
     ) -> None:
         self.engines = engines
         self.generated = 0  # completion tokens
@@ -62,6 +64,7 @@ class Pool:
         self._tasks = tasks
         self._keep = keep
         self._known = {} if known is None else known
+        self._kept = {} if kept is None else kept
         self._drawing: dict[tuple[str, int], _Drawing] = {}
         self._fewer = anyio.Event()
 
@@ -81,7 +84,10 @@ class Pool:
     async def draw(self, engine: Engine, key: str, nth: int, prefix: Prefix, sampling: Sampling) -> Segment:
         """The `nth` sample of what `key` names, which is of this engine."""
         name = key, nth
-        if (segment := self._known.get(name)) is not None:
+        segment = self._known.get(name)
+        if segment is None and (segment := self._kept.get(name)) is not None:
+            self._known[name] = segment
+        if segment is not None:
             await anyio.lowlevel.checkpoint()
             return segment
         drawing = self._drawing.get(name)

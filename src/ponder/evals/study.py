@@ -57,12 +57,7 @@ def item_of(name: str, body: Mapping[str, Any]) -> Item:
 
 def finished(run: RunFile) -> frozenset[tuple[str, str, str, int]]:
     """The names of the jobs that are complete: ended otherwise than in an error, and graded."""
-    graded = run.grades()
-    return frozenset(
-        (a.strategy, a.budget, a.problem, a.seed)
-        for a in run.attempts()
-        if a.status == "finished" and a.stop != "failed" and "" in graded.get(a.id, {})
-    )
+    return run.finished()
 
 
 def study(run: RunFile) -> Study:

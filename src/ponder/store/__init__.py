@@ -8,7 +8,7 @@ with RunFile.open(locate(directory, result.trace)) as run:
 
 from ponder.store.listing import RunSummary, list_runs
 from ponder.store.names import locate
-from ponder.store.reader import AttemptRow, Moment, RunFile
+from ponder.store.reader import AttemptRow, Moment, RunFile, Samples
 from ponder.store.writer import Recording, RunWriter
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "RunFile",
     "RunSummary",
     "RunWriter",
+    "Samples",
     "list_runs",
     "locate",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -14,7 +16,7 @@ from ponder.store import coding, names, schema
 from ponder.store.lock import held
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -152,6 +154,30 @@ class RunFile:
             rows = self._connection.execute("SELECT key, nth, body FROM samples")
             return {(key, nth): coding.segment(body) for key, nth, body in rows}
 
+    def sample(self, key: str, nth: int) -> Segment | None:
+        """One of the samples that arms share; None: it was not drawn."""
+        with self._reading():
+            asked = "SELECT body FROM samples WHERE key = ? AND nth = ?"
+            row = self._connection.execute(asked, (key, nth)).fetchone()
+            return None if row is None else coding.segment(row[0])
+
+    def drawn(self) -> list[tuple[str, int]]:
+        """The names of the samples that arms share: key and index."""
+        with self._reading():
+            return self._connection.execute("SELECT key, nth FROM samples").fetchall()
+
+    def finished(self) -> frozenset[tuple[str, str, str, int]]:
+        """Strategy, budget, problem and seed of each attempt that ended otherwise than in an error, and was graded."""
+        with self._reading():
+            rows = self._connection.execute(
+                "SELECT strategy, budget, problem, seed FROM attempts JOIN grades ON attempt = attempts.id "
+                "WHERE place = '' AND status = 'finished' AND stop != 'failed'"
+            )
+            return frozenset(
+                (sys.intern(strategy), sys.intern(budget), sys.intern(problem), int(seed))
+                for strategy, budget, problem, seed in rows
+            )
+
     def generated(self) -> int:
         """Completion tokens of all samples that arms share: what the models wrote."""
         with self._reading():
@@ -200,6 +226,28 @@ class RunFile:
             raise
         except (sqlite3.Error, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             raise schema.damaged(self.path, error) from error
+
+
+class Samples(Mapping[tuple[str, int], "Segment"]):
+    """The samples of a run file by key and index, each read when it is asked for; good while the file is open.
+
+    A sample takes ten thousand bytes of memory: a hundred for each token, with its id, its place and its
+    log-probability. So who goes on with a run of a million samples must not hold those of what is done.
+    """
+
+    def __init__(self, run: RunFile, others: Mapping[tuple[str, int], Segment] | None = None) -> None:
+        """Besides those of the run there may be `others`, for what it has not drawn."""
+        self._run = run
+        self._others = others or {}
+
+    def __getitem__(self, name: tuple[str, int]) -> Segment:
+        return self._run.sample(*name) or self._others[name]
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(dict.fromkeys([*self._run.drawn(), *self._others]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
 def _attempt(row: tuple[Any, ...], *, being_written: bool) -> AttemptRow:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ponder.evals.report import words
 from ponder.evals.report.attacks import attacks
-from ponder.evals.report.calibrated import calibrated
+from ponder.evals.report.calibrated import calibrated, heading
 from ponder.evals.report.compute import spending
 from ponder.evals.report.costs import costs
 from ponder.evals.report.depth import widths_and_depths
@@ -20,7 +20,7 @@ from ponder.evals.report.headline import abstract, headline
 from ponder.evals.report.lengths import answer_lengths
 from ponder.evals.report.markup import clip, tag
 from ponder.evals.report.measures import find
-from ponder.evals.report.page import SIMULATION, page
+from ponder.evals.report.page import SIMULATION, page, section
 from ponder.evals.report.problems import Room, problems
 from ponder.evals.report.provenance import date, provenance
 from ponder.evals.report.thoughts import switches_and_loops
@@ -66,10 +66,14 @@ def render(
     """
     findings = find(study)
     under = attacks(findings)
-    also = ({"calibration": "What to use"} if found else {}) | ({"attacks": "Attacks"} if under else {})
+    also = ({"calibration": "What to use", "arms": "All arms"} if found else {}) | (
+        {"attacks": "Attacks"} if under else {}
+    )
+    title = heading(found[0]) if found else headline(findings)
     before = [
-        _top(findings, also),
+        _top(findings, also, title, [] if found else abstract(findings)),
         *([calibrated(*found, simulated=study.simulated)] if found else []),
+        *([section("arms", headline(findings), *abstract(findings))] if found else []),
         *([under] if under else []),
         spending(findings),
         divided(findings),
@@ -83,11 +87,10 @@ def render(
     size = sum(len(part.encode("utf-8", "replace")) for part in (*before, untraced, after))
     room = Room(max(0, LARGEST - FRAME - size))
     told = problems(findings, traces or MappingProxyType({}), room)
-    title = f"{SIMULATION if study.simulated else ''}{headline(findings)}"
-    return page(title, [*before, told, after, _foot()])
+    return page(f"{SIMULATION if study.simulated else ''}{title}", [*before, told, after, _foot()])
 
 
-def _top(f: Findings, also: Mapping[str, str]) -> Html:
+def _top(f: Findings, also: Mapping[str, str], title: str, says: Sequence[Html]) -> Html:
     study = f.study
     seeds = len(study.seeds) or len({o.seed for o in study.outcomes})
     facts = [
@@ -110,8 +113,8 @@ def _top(f: Findings, also: Mapping[str, str]) -> Html:
             ],
             class_="over",
         ),
-        tag("h1", headline(f)),
-        abstract(f),
+        tag("h1", title),
+        says,
         tag("nav", links, aria_label="Sections"),
     )
 

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 ORACLE = "oracle: the best of each difficulty, in hindsight"
 
 
+CLOSE = 0.005
+"""Shares that are taken to be the same: half a point, as calibration has it."""
+
+
+def heading(judged: Sequence[Figures]) -> str:
+    """The heading of a report of a calibration: the fewest tokens that are as good as any."""
+    most = max(one.use.right.value for one in judged)
+    use = min(
+        (one.use for one in judged if one.use.right.value >= most - CLOSE), key=lambda figure: figure.tokens
+    )
+    return f"{words.percent(use.right.value)} right, for {words.number(use.tokens)} tokens a question"
+
+
 def calibrated(judged: Sequence[Figures], enough: str, *, simulated: bool) -> Html:
     """The table of a calibration, and accuracy against tokens; what knows the answers is marked.
 
@@ -30,7 +43,7 @@ def calibrated(judged: Sequence[Figures], enough: str, *, simulated: bool) -> Ht
 
     """
     heads = [
-        "Budget",
+        "At most",
         "Use",
         "Expect (95 % interval)",
         "Tokens",
@@ -39,8 +52,8 @@ def calibrated(judged: Sequence[Figures], enough: str, *, simulated: bool) -> Ht
     ]
     rows = [
         [
-            words.number(float(one.budget)),
-            clip(one.use.name, 120),
+            f"{one.budget:,}",
+            clip(one.use.name.replace(" / ", " or "), 240),
             words.estimate(one.use.right),
             words.number(one.use.tokens),
             words.difference(one.over_single.difference),
@@ -49,8 +62,9 @@ def calibrated(judged: Sequence[Figures], enough: str, *, simulated: bool) -> Ht
         for one in judged
     ]
     says = (
-        "By tokens a question. Each half of the problems was judged by what the other half taught; of the policy and the best "
-        f"single strategy the one is named that is better beyond chance, else the cheaper one. {enough}"
+        f"{enough} By tokens a question. Each half of the problems was judged by what the other half taught; where two "
+        "strategies are named, the halves differ. Of the policy (auto) and the best single strategy the one is named that is "
+        "better beyond chance, else the cheaper one."
     )
     return section(
         "calibration",
