@@ -314,7 +314,7 @@ def table(judged: Sequence[Figures], policy: Policy) -> Table:
         use = one.use
         drawn.add_row(
             f"{one.budget:,}",
-            one_line(use.name.replace(" / ", " or ")),
+            one_line(use.name.partition(",")[0] if use is one.auto else use.name.replace(" / ", " or ")),
             _share(use.right),
             f"{use.tokens:,.0f}",
             one_line(one.single.name.replace(" / ", " or ")),
@@ -340,6 +340,11 @@ def sentences(judged: Sequence[Figures], policy: Policy, items: Sequence[Item], 
         f"At {one.budget:,} tokens nothing beats the majority vote beyond chance, on {one.problems} problems."
         for one in judged
         if not one.beat and one.gain.difference.interval.low <= 0
+    ]
+    told += [
+        f"At {one.budget:,} tokens auto is {strategy}"
+        for one in judged
+        if one.use is one.auto and (strategy := one.auto.name.partition(" which is ")[2])
     ]
     told.append(enough(judged))
     told.append(

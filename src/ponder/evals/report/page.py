@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 WIDE, NARROW, PANEL = 640.0, 356.0, 312.0
 """Pixels: a figure on a screen, on a telephone, and one of two beside each other."""
 
+SHORT = 8
+"""Letters of a row's heading up to which it needs no column as wide as that of names."""
+
 SIMULATION = "Simulation. "
 
 
@@ -101,6 +104,7 @@ def table(
         for i, cell in enumerate(heads)
     ]
     body = []
+    short = all(isinstance(row[0], str) and len(row[0]) <= SHORT for row in rows)
     for row in rows:
         if isinstance(row, str):
             body.append(tag("tr", tag("th", row, class_="set", colspan=len(heads), scope="rowgroup")))
@@ -108,7 +112,7 @@ def table(
         cells = [
             tag("td", cell, class_="text wide" if i in texts else None) for i, cell in enumerate(row[1:], 1)
         ]
-        kind = "text name arm" if isinstance(row[0], Html) else "text name"
+        kind = "text" if short else "text name arm" if isinstance(row[0], Html) else "text name"
         body.append(tag("tr", tag("th", row[0], scope="row", class_=kind), cells))
     return tag(
         "div",
