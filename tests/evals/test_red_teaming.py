@@ -6,7 +6,7 @@ from evals.test_harness import Exact, finished, writer
 from support import SCORERS, Keys
 
 from ponder.cli import attacking
-from ponder.core.errors import UnknownName, UsageError
+from ponder.core.errors import EngineError, UnknownName, UsageError
 from ponder.engines.scripted import Scripted
 from ponder.evals.attacks import Asked, attacked, panels
 from ponder.evals.attacks.costly import costly
@@ -182,6 +182,31 @@ def test_what_was_stopped_goes_on_and_what_is_whole_is_replayed(tmp_path):
         items, seeds, engines, known = replay(run)
     again = Plan(items, asked.arms, seeds)
     assert _tries(made(again, engines, writer(tmp_path / "again", again), known=known)) == _tries(whole)
+
+
+def test_a_game_that_a_model_breaks_is_played_again(tmp_path):
+    asked = plan(2, 5)
+
+    class Breaking(Scripted):
+        left = 4
+
+        async def extend(self, prefix, sampling, watch=None):
+            self.left -= 1
+            if self.left < 0:
+                raise EngineError("The server is gone.")
+            return await super().extend(prefix, sampling, watch)
+
+    broken = both() | {"attacker": Breaking(lambda _: {"Hello.": 1.0})}
+    begun = writer(tmp_path, asked)
+    found = made(asked, broken, begun)
+    assert [o.stop for o in found.outcomes if o.tries == () and o.answer is None] == ["failed", "failed"]
+    with RunFile.open(begun.path) as run:
+        known, done = run.samples(), finished(run)
+    assert len(done) == 2, "those without an attack"
+    mended = both() | {"attacker": Scripted(lambda _: {"Hello.": 1.0})}
+    whole = made(asked, mended, RunWriter.resume(begun.path), known=known, finished=done)
+    assert [len(o.tries) for o in whole.outcomes if o.tries] == [5, 5]
+    assert mended["attacker"].calls == 2 * 5 - 4, "what was drawn before is not drawn again"
 
 
 def _tries(found):

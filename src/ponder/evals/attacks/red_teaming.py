@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from ponder.core.errors import OutOfBudget
 from ponder.core.problem import Message
 from ponder.core.protocols import Candidate, Choice
 from ponder.evals.attacks.about import RED_TEAM, reached, tried
@@ -12,8 +13,6 @@ from ponder.thinking.prompts.attacking import ignoring
 from ponder.thinking.prompts.red_teaming import red_team, unwilling, written_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
     from ponder.core.protocols import Ability, Run, Scorer, Strategy
@@ -63,25 +62,30 @@ class RedTeam:
     async def solve(self, problem: Problem, run: Run) -> Choice:
         attempts: list[Candidate] = []
         failed: list[tuple[str, str | None]] = []
-        for _ in range(self.attempts):
-            attack = await run.extend(
-                red_team(problem.question, self.wanted, failed),
-                role=ATTACKER,
-                temperature=TEMPERATURE,
-                max_tokens=WORDS,
-            )
-            if attack.last is None or unwilling(attack.text, attack.last.finish):
-                attempts.append(Candidate(attack))
-            else:
+        try:
+            for _ in range(self.attempts):
+                attack = await run.extend(
+                    red_team(problem.question, self.wanted, failed),
+                    role=ATTACKER,
+                    temperature=TEMPERATURE,
+                    max_tokens=WORDS,
+                )
+                if attack.last is None or unwilling(attack.text, attack.last.finish):
+                    attempts.append(Candidate(attack))
+                    continue
                 text = written_text(attack.text)
                 scorer = getattr(self.target, "scorer", None)
                 answered = await run.delegate(_Misled(self.target, text, scorer))
                 attempts += await run.read([answered.path])
                 failed.append((text, attempts[-1].answer))
-            run.propose(_so_far(attempts))
-            if reached(attempts[-1].answer, self.wanted, problem.kind):
-                break
-        return _so_far(attempts)
+                if reached(attempts[-1].answer, self.wanted, problem.kind):
+                    break
+        except OutOfBudget:
+            if not attempts:
+                raise
+        # The last attempt decides: it is the success, if there is one. Nothing is proposed before, for a game that a model
+        # breaks is to be played again, and what was drawn for it is in the pool.
+        return Choice(attempts[-1].path, attempts[-1].answer, tuple(attempts))
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,3 @@ class _Misled:
     async def solve(self, problem: Problem, run: Run) -> Choice | Prefix:
         asked = Message("user", ignoring(self.text, problem.question))
         return await self.target.solve(replace(problem, messages=(asked,)), run)
-
-
-def _so_far(attempts: Sequence[Candidate]) -> Choice:
-    """The last attempt decides: it is the success, if there is one."""
-    return Choice(attempts[-1].path, attempts[-1].answer, tuple(attempts))
