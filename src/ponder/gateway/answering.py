@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -13,8 +14,9 @@ from ponder.core.errors import OutOfBudget, PonderError
 from ponder.gateway.as_is import AsIs, as_is
 from ponder.gateway.asked import stops
 from ponder.gateway.refusals import Refusal, refusal
-from ponder.gateway.rendering import candidates, receipt, said, split, top, trace, usage_of
+from ponder.gateway.rendering import candidates, receipt, said, top, trace, usage_of
 from ponder.gateway.replying import DONE, SSE, Outbox
+from ponder.gateway.showing import Showing
 from ponder.runtime.attempt import GRACE
 from ponder.runtime.preflight import check_memory, check_roles, preflight
 from ponder.runtime.solve import solve
@@ -71,9 +73,6 @@ class Answering:
     arrived: float
     created: int = field(default_factory=lambda: int(time.time()))
     counts: dict[str, int] = field(default_factory=lambda: {"finished": 0, "failed": 0, "cancelled": 0})
-    visible: str = ""
-    _shown: int = 0
-    _shown_thinking: int = 0
     _outbox: Outbox | None = None
     _events: list[e.Event] = field(default_factory=list)
 
@@ -247,35 +246,26 @@ class Answering:
     def _wrote(self, event: e.Event) -> None:
         """Called from an engine's thread: no more is done here than to cut and to put."""
         if getattr(event, "visible", False):
-            self.visible += event.text  # type: ignore[attr-defined]  # `Wrote` is the only one
-            self._show(self.visible, last=False)
+            thought, content = self._showing.more(event.text)  # type: ignore[attr-defined]  # `Wrote` is the only one
+            if thought:
+                self._chunk({"reasoning": thought, "reasoning_content": thought})
+            if content:
+                self._chunk({"content": content})
 
-    def _show(self, text: str, *, last: bool) -> None:
-        """Send what is new of a text, but for the beginning of what may become a stop."""
-        thought, content = split(text, self.served.engine.capabilities.thinking)
-        if not last:
-            content = content[: max(self._shown, len(content) - self._hold)]
-        if new := thought[self._shown_thinking :]:
-            self._chunk({"reasoning": new, "reasoning_content": new})
-            self._shown_thinking = len(thought)
-        if new := content[self._shown :]:
-            self._chunk({"content": new})
-            self._shown = len(content)
-
-    @property
-    def _hold(self) -> int:
-        return max(map(len, stops(self.asked.body)), default=0)
+    @cached_property
+    def _showing(self) -> Showing:
+        hold = max(map(len, stops(self.asked.body)), default=0)
+        return Showing(self.served.engine.capabilities.thinking, hold)
 
     def _finish(self, result: Result, chosen: list[Prefix]) -> None:
         """The rest of the answer, and how it ended."""
         choices = self._said(result, chosen)
         for i, choice in enumerate(choices):
             reasoning, content = choice.reasoning, choice.content or ""
-            if i == 0 and self._shown:
-                seen = self.visible[: self._shown] if not choice.reasoning else content[: self._shown]
-                content = content[self._shown :] if content.startswith(seen) else ""  # what was shown stays
-            if i == 0 and self._shown_thinking:
-                reasoning = reasoning[self._shown_thinking :]
+            if i == 0:  # what was shown stays
+                seen = "".join(self._showing.said)
+                content = content[len(seen) :] if content.startswith(seen) else ""
+                reasoning = reasoning[sum(map(len, self._showing.thought)) :]
             if reasoning:
                 self._chunk({"reasoning": reasoning, "reasoning_content": reasoning}, index=i)
             if content:

@@ -120,11 +120,11 @@ class Outbox:
     async def sent(self, reply: Reply) -> None:
         """Send until it is closed and empty."""
         while True:
-            frames = b""
+            frames = []
             while self._waiting:
-                frames += self._waiting.popleft()
+                frames.append(self._waiting.popleft())
             if frames:
-                await reply.write(frames)
+                await reply.write(b"".join(frames))
                 continue
             if self._closed:
                 return
