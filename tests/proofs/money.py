@@ -10,7 +10,7 @@ from laws import test_strategies as laws
 from support import Flaky, attempt, nodes, virtual
 
 from ponder import AllFailed, EngineError
-from ponder.strategies import CATALOGUE
+from ponder.strategies import CATALOGUE, parse
 from proofs import Figure, row
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _case(chance: random.Random) -> tuple[list[str], bool]:
     limit = chance.choice((0, 1, 2, 7, 13, 40, 64, 65, 100, 300, 1000))
     budget = chance.choice(KINDS).format(limit)
     without = chance.choice((set(), set(), {"streams", "stoppable"}))
-    if without & CATALOGUE[name].needs:
+    if without & parse(name).needs:
         without = set()
     engine = laws.solver(delay=chance.choice(list(laws.DELAYS.values())), without=without)
     share = chance.choice((0.0, 0.0, 0.2, 1.0))

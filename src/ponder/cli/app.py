@@ -64,12 +64,14 @@ app = typer.Typer(
 
 
 def _help(f: Callable[..., None]) -> str:
-    """A command's docstring, with the line breaks of its examples and the list of exit codes kept."""
-    about, _, examples = inspect.cleandoc(f.__doc__ or "").partition("\nExamples:\n")
-    if not examples:
+    """A command's docstring, with the line breaks of its examples and the list of exit codes kept: its own, else ours."""
+    about, _, more = inspect.cleandoc(f.__doc__ or "").partition("\nExamples:\n")
+    if not more:
         return about
-    codes = " ".join((__doc__ or "").partition("Exit codes: ")[2].split()).rstrip(".").split("; ")
-    listed = "\n".join(f"  {line}" for line in codes)
+    examples, _, listed = more.partition("\n\nExit codes:\n")
+    if not listed:
+        codes = " ".join((__doc__ or "").partition("Exit codes: ")[2].split()).rstrip(".").split("; ")
+        listed = "\n".join(f"  {line}" for line in codes)
     return f"{about}\n\b\nExamples:\n{examples}\n\n\b\nExit codes:\n{listed}"
 
 
@@ -97,7 +99,7 @@ def _root(
 
 def _code(error: PonderError) -> int:
     if isinstance(error, UsageError):
-        return 2
+        return 3 if error.setting else 2
     return 4 if isinstance(error, EngineError | AllFailed) and not isinstance(error, ModelFileError) else 3
 
 

@@ -45,7 +45,7 @@ def serve(
 
     """
     try:
-        from ponder.gateway import opening, running
+        from ponder.gateway import hosts, opening, running
         from ponder.gateway.embedded import open_in_child
         from ponder.gateway.options import Options
     except ImportError:
@@ -69,7 +69,10 @@ def serve(
     where = f"http://{'127.0.0.1' if options.host in ('0.0.0.0', '::') else options.host}:{port}/v1"  # noqa: S104
 
     def ready() -> None:
-        who = "A key is needed." if keys.any() else "No key is needed; only this machine can reach it."
+        who = "A key is needed."
+        if insecure or not keys.any():
+            alone = hosts.loopback(options.host)
+            who = f"No key is needed; {'only this machine' if alone else 'anyone'} can reach it."
         say(f"Serving {', '.join(served)} at {where}. {who} Ctrl-C ends it.")
 
     try:

@@ -160,11 +160,15 @@ class Keys:
         """The key with this id, or the only one of this name.
 
         Raises:
-            UnknownName: there is none, or more than one.
+            UnknownName: there is none.
+            UsageError: there are several.
 
         """
         found = [key for key in self.all() if said in (key.id, key.name)]
-        if len(found) != 1:
+        if len(found) > 1:
+            ids = ", ".join(key.id for key in found)
+            raise UsageError(f"{len(found)} keys are named {said!r}: {ids}. Say which by its id.")
+        if not found:
             raise UnknownName("key", said, [key.id for key in self.all()])
         return found[0]
 

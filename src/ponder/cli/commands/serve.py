@@ -47,12 +47,21 @@ def serve(
 ) -> None:
     """Serve models with every strategy, to any client of OpenAI's API.
 
-    A strategy is chosen by `ponder` in the body, by X-Ponder-Strategy, or by the name of the model: MODEL@PRESET. Ctrl-C and
-    SIGTERM let running requests end; SIGHUP reads the settings again. Without a key only this machine can reach it; see `ponder keys`.
+    A strategy is chosen by `ponder` in the body, by X-Ponder-Strategy, or by the name of the model: MODEL@PRESET. Models on
+    servers, presets, limits and where it listens stand in ponder.toml; docs/gateway.md has them all. It listens on this
+    machine alone; for others, make a key first (`ponder keys create NAME`), then say --host 0.0.0.0. Ctrl-C and SIGTERM let
+    running requests end; SIGHUP reads the settings again.
 
     Examples:
       ponder serve -m qwen2.5-coder-0.5b
+      ponder serve -m http://127.0.0.1:8000/v1
       ponder serve --config ponder.toml --port 9000
+
+    Exit codes:
+      0 it was told to end
+      2 a wrong word on the command line, an address that is taken, or no key where others could reach it
+      3 a model file, the configuration or the file of keys cannot be used
+      4 a model's server cannot be reached
     """
     from ponder.cli import opening, serving
 
@@ -125,6 +134,11 @@ def keys(
       ponder keys rotate notebook --grace 24h
       ponder keys revoke notebook
       ponder keys pause
+
+    Exit codes:
+      0 it is done
+      2 a wrong word on the command line, or a name that no key has, or several
+      3 the file of keys or the configuration cannot be used
     """
     from ponder.cli import opening, serving
 
