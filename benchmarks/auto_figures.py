@@ -11,7 +11,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ponder import config
-from ponder.cli.evaluating import opened
+from ponder.cli.past import opened
 from ponder.evals.calibration import Bins, figures, learn, levels
 from ponder.evals.stats import compare
 from ponder.strategies import parse

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ponder import config
-from ponder.cli.evaluating import measured
+from ponder.cli.past import measured
 from ponder.evals.stats import accuracy, compare
 
 if TYPE_CHECKING:

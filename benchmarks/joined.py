@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ponder import config
-from ponder.cli.evaluating import measured, table
+from ponder.cli.past import measured, table
 from ponder.cli.terminal import out
 from ponder.evals.report import render
 from ponder.evals.stats import compare

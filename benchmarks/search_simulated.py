@@ -16,7 +16,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ponder import config
-from ponder.cli.evaluating import opened
+from ponder.cli.past import opened
 from ponder.evals.stats import accuracy, compare
 from ponder.strategies import parse
 

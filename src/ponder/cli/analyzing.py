@@ -8,7 +8,7 @@ import anyio
 import numpy as np
 from rich.table import Table
 
-from ponder.cli.evaluating import opened
+from ponder.cli.past import opened
 from ponder.evals.graders import Graders
 from ponder.evals.underthinking import Response, responses, score
 from ponder.runtime.equality import Equality

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 from rich.table import Table
 
-from ponder.cli import evaluating
+from ponder.cli import evaluating, past
 from ponder.cli.terminal import one_line
 from ponder.core.calls import Budget
 from ponder.core.errors import StoreError, UsageError
@@ -171,7 +171,7 @@ def calibrate(
     )
     if code == evaluating.STOPPED:
         return None, [], code, path.stem
-    with evaluating.opened(settings, path.stem) as run:
+    with past.opened(settings, path.stem) as run:
         policy, judged = taught(run, asked, bins, signs, named, name)
     return policy, judged, code, path.stem
 
@@ -222,7 +222,7 @@ def again(
         UsageError: there is no such calibration, or too few of its problems are done.
 
     """
-    with evaluating.opened(settings, run) as file:
+    with past.opened(settings, run) as file:
         asked = Calibration.of(file)
         named = file.meta()["evaluation"]["tasks"]
         policy, judged = taught(file, asked, bins, signs, named, name)

@@ -7,20 +7,16 @@ import json
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence  # noqa: TC003 - read at run time
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from ponder import config
-from ponder.cli.terminal import err, one_line, say
+from ponder.cli.board import Board
+from ponder.cli.terminal import say
 from ponder.core.calls import Budget
 from ponder.core.errors import PonderError, StoreError, UsageError
 from ponder.core.events import Executed
@@ -30,10 +26,9 @@ from ponder.evals.executions import Shared, recorded
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, check
 from ponder.evals.plan import Plan, Shown
-from ponder.evals.replay import replay, told
+from ponder.evals.replay import told
 from ponder.evals.simulated import Simulated
-from ponder.evals.stats import accuracy, right
-from ponder.evals.study import finished, item_body, study
+from ponder.evals.study import finished, item_body
 from ponder.evals.tasks import Tasks
 from ponder.evals.tasks.coding import GRADER as TESTS
 from ponder.evals.tasks.parts import Part
@@ -41,27 +36,17 @@ from ponder.evals.tasks.parts import named as those_named
 from ponder.runtime.equality import Equality
 from ponder.runtime.preflight import executes, followed_by, misfits
 from ponder.store import RunFile, RunWriter, Samples
-from ponder.store.names import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ponder.core.calls import Prices
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine, Memory
-    from ponder.evals.harness import Tally
-    from ponder.evals.values import Item, Outcome, Study
-
-PAINTED = 0.3
-"""Seconds between two paintings of the progress."""
-EVERY = 30.0
-"""Seconds between two lines of progress where there is no terminal."""
-
 
 STOPPED = 130
 """The exit code of what was stopped before its end."""
-MINUTE = len("20261123-0142")
-"""Letters of a run's id that say when it began; of those of one minute its file knows more."""
 SAID = 10
 """Items whose tests are wrong that are named."""
 MANY = 50
@@ -336,139 +321,3 @@ def _begun(runs: Path, fingerprint: str) -> Path | None:
 
 def _command() -> str:
     return shlex.join(["ponder", *sys.argv[1:]])
-
-
-# -- what a person sees --------------------------------------------------------------------------------------
-
-
-class Board:
-    """Progress: a line that is painted again on a terminal, one now and then elsewhere."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._began = self._said = time.monotonic()
-        self._first: int | None = None
-        self._live = Live(console=err(), refresh_per_second=4, transient=True) if err().is_terminal else None
-
-    def __enter__(self) -> None:
-        if self._live:
-            self._live.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def tell(self, tally: Tally) -> None:
-        """After each attempt."""
-        now = time.monotonic()
-        self._first = tally.done - 1 if self._first is None else self._first
-        if self._live and now - self._said > PAINTED:
-            self._said = now
-            self._live.update(Text(self._line(tally, now - self._began)))
-        elif not self._live and now - self._said > EVERY:
-            self._said = now
-            say(self._line(tally, now - self._began))
-
-    def _line(self, tally: Tally, seconds: float) -> str:
-        rate = tally.generated / seconds if seconds else 0.0
-        here = tally.done - (self._first or 0)
-        left = seconds / here * (tally.total - tally.done) if here else 0.0
-        parts = [
-            f"{tally.done:,} of {tally.total:,} attempts",
-            f"{tally.generated:,} tokens generated, {tally.charged.completion:,} charged",
-            f"{rate:,.0f} tok/s",
-            f"{left / 60:.0f} min left",
-        ]
-        if tally.right:
-            about = accuracy(tally.right)
-            parts.append(f"right {about.value:.0%} [{about.interval.low:.0%}, {about.interval.high:.0%}]")
-        if tally.failed:
-            parts.append(f"{tally.failed} broke")
-        return " · ".join(parts)
-
-
-def table(measured: Study) -> Table:
-    """A line for each arm: how often it was right, and what it cost."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("strategy", "budget", "n", "right", "95 %", "tokens", "prompt", "no answer", "broke"):
-        words = name in ("strategy", "budget")
-        drawn.add_column(
-            name, justify="left" if words else "right", overflow="fold", no_wrap=name != "strategy"
-        )
-    by_arm: dict[Any, list[Outcome]] = {}
-    for outcome in measured.outcomes:
-        by_arm.setdefault(outcome.arm, []).append(outcome)
-    for arm, outcomes in by_arm.items():
-        graded = right(outcomes)
-        about = accuracy(graded) if graded else None
-        n, marks = len(outcomes), sum(map(len, graded.values()))
-        drawn.add_row(
-            one_line(arm.strategy) + (" (oracle)" if arm.oracle else ""),
-            arm.budget,
-            f"{n:,}" if marks == n else f"{marks:,} of {n:,}",
-            f"{about.value:.3f}" if about else "-",
-            f"{about.interval.low:.3f} to {about.interval.high:.3f}" if about else "-",
-            f"{sum(o.usage.completion for o in outcomes) / n:,.0f}",
-            f"{sum(o.usage.prompt for o in outcomes) / n:,.0f}",
-            f"{sum(o.answer is None for o in outcomes):,}",
-            f"{sum(o.stop == 'failed' for o in outcomes):,}",
-        )
-    return drawn
-
-
-def opened(settings: config.Settings, run: str | None) -> RunFile:
-    """The run file of an evaluation by its path, its id, its beginning or its end; else of the newest.
-
-    Raises:
-        UsageError: there is none.
-
-    """
-    if run is not None and run.endswith(SUFFIX):
-        file = RunFile.open(Path(run).expanduser())
-        if "evaluation" in file.meta():
-            return file
-        file.close()
-        raise UsageError(f"{run} is the file of a run, but not of an evaluation.")
-    found: list[tuple[float, Path]] = []
-    for path in sorted(settings.runs.glob("*" + SUFFIX), reverse=True):
-        if run is not None and not path.stem.startswith(run) and not path.stem.endswith(run):
-            continue
-        if found and path.stem[:MINUTE] != found[0][1].stem[:MINUTE]:
-            break
-        with RunFile.open(path) as other:
-            about = other.meta()
-        if "evaluation" in about:
-            found.append((about["created"], path))
-    if not found:
-        raise UsageError("There is no such evaluation. Make one: ponder eval chain_sum --limit 20")
-    return RunFile.open(max(found)[1])
-
-
-def replayed(
-    settings: config.Settings, run: str
-) -> tuple[tuple[Item, ...], tuple[int, ...], Mapping[str, Engine], Mapping[tuple[str, int], Segment]]:
-    """See `ponder.evals.replay`."""
-    with opened(settings, run) as file:
-        return replay(file)
-
-
-def samples(
-    settings: config.Settings, run: str, engines: Mapping[str, Engine]
-) -> Mapping[tuple[str, int], Segment]:
-    """All samples of an evaluation, to begin another with.
-
-    Raises:
-        UsageError: there is no such evaluation, or it was made with another model.
-
-    """
-    with opened(settings, run) as file:
-        made = file.meta()["evaluation"]["model"]
-        if made != (model := engines["solver"].capabilities.name):
-            raise UsageError(f"The run {file.id} was made with the model {made}, and this is {model}.")
-        return file.samples()
-
-
-def measured(settings: config.Settings, run: str | None) -> Study:
-    """The study of an evaluation; see `opened`."""
-    with opened(settings, run) as file:
-        return study(file)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ponder.cli.evaluating import opened
+from ponder.cli.past import opened
 from ponder.core.errors import StoreError, UsageError
 from ponder.evals.attacks import hit
 from ponder.evals.inspect_logs import inspect_logs

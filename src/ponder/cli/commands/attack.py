@@ -70,7 +70,7 @@ def attack(
       ponder attack addition --goal 42 --attacker qwen2.5-coder-0.5b --attempts 25 --think 16 --think 96
     """
     from ponder import config
-    from ponder.cli import attacking, evaluating, exporting, opening
+    from ponder.cli import attacking, evaluating, exporting, opening, past
     from ponder.cli.terminal import out, say
     from ponder.evals.attacks.about import RED_TEAM
     from ponder.evals.attacks.red_teaming import ATTACKER
@@ -95,7 +95,7 @@ def attack(
         path, code = evaluating.evaluate(
             plan, engines, settings, named=[loaded.name], afresh=fresh, quiet=quiet
         )
-    for shown in attacking.tables(evaluating.measured(settings, path.stem)):
+    for shown in attacking.tables(past.measured(settings, path.stem)):
         out().print(shown)
     if report:
         exporting.write_report(settings, path.stem, report)

@@ -96,7 +96,7 @@ def calibrate(
       ponder solve "What is 17 + 48 - 29?" -s auto:policy=mine -b 2k
     """
     from ponder import config
-    from ponder.cli import calibrating, evaluating, exporting, opening
+    from ponder.cli import calibrating, evaluating, exporting, opening, past
     from ponder.cli.terminal import emit, out, say
     from ponder.core.errors import UnknownName, UsageError
     from ponder.evals.calibration import Bins
@@ -144,7 +144,7 @@ def calibrate(
                 signs=told,
                 quiet=quiet,
                 name=to,
-                given=None if begin is None else evaluating.samples(settings, begin, engines),
+                given=None if begin is None else past.samples(settings, begin, engines),
             )
     if policy is None:
         raise SystemExit(code)

@@ -116,7 +116,7 @@ def eval_(
       ponder eval chain_sum --limit 5000 -s self-consistency:n=64 -m vllm --ray head:6379
     """
     from ponder import config
-    from ponder.cli import attacking, evaluating, exporting, opening
+    from ponder.cli import attacking, evaluating, exporting, opening, past
     from ponder.cli.terminal import out, say
     from ponder.core.calls import Budget
     from ponder.core.errors import UsageError
@@ -160,7 +160,7 @@ def eval_(
         raise UsageError("--replay has the tasks, the problems and the model of its run. Leave yours out.")
     else:
         named = [f"replay of {replay}"]
-        items, its_seeds, models, drawn = evaluating.replayed(settings, replay)
+        items, its_seeds, models, drawn = past.replayed(settings, replay)
         given.update(drawn)
         opened = nullcontext(models)
     if dry_run and total_budget is None:
@@ -181,7 +181,7 @@ def eval_(
         plan = successive(items, list(dict.fromkeys(arm.strategy for arm in arms)), total_budget, its_seeds)
     with opened as engines:
         for run in begin or ():
-            given.update(evaluating.samples(settings, run, engines))
+            given.update(past.samples(settings, run, engines))
         path, code = evaluating.evaluate(
             plan,
             engines,
@@ -193,8 +193,8 @@ def eval_(
             memory=remembered,
             ray=cluster,
         )
-    measured = evaluating.measured(settings, path.stem)
-    out().print(evaluating.table(measured))
+    measured = past.measured(settings, path.stem)
+    out().print(past.table(measured))
     for shown in attacking.tables(measured):
         out().print(shown)
     if report:
