@@ -147,7 +147,7 @@ def test_what_cannot_share_a_total_is_refused():
     for strategy in ("beam-search", "chain-of-thought", "auto"):
         with pytest.raises(UsageError, match="cannot share a total budget"):
             successive(items(2), [strategy], "4k", (0,))
-    for total in ("30s", "4k,30s", "unlimited"):
+    for total in ("30s", "4k,30s", "unlimited", "0"):
         with pytest.raises(UsageError, match="completion tokens"):
             successive(items(2), ["self-consistency"], total, (0,))
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from support import Judge, attempt, close, virtual
 
-from ponder import UnknownName
+from ponder import UnknownName, UsageError
 from ponder.core.policy import Policy, Rule
 from ponder.engines.scripted import Scripted
 from ponder.evals.policies import Policies
@@ -218,3 +218,10 @@ def test_policies_are_found_by_name_and_by_path(tmp_path):
         _ = shelf["none"]
     with pytest.raises(KeyError):
         _ = shelf["../mine"]
+
+
+@pytest.mark.parametrize("itself", ["auto", "auto:policy=mine", "cascade:first=(direct),then=(auto)"])
+def test_a_policy_that_would_ask_a_policy_again_is_refused_with_its_line(tmp_path, itself):
+    (tmp_path / "mine.toml").write_text(f'[[rule]]\nbudget = 1\nabove = 0\nstrategy = "{itself}"\n')
+    with pytest.raises(UsageError, match=r"mine\.toml, line 4: a rule cannot name auto"):
+        _ = Policies(tmp_path)["mine"]

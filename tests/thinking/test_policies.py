@@ -77,6 +77,7 @@ def test_what_is_written_is_read_again():
         ("right = [0.5, 0.4, 0.6]", "alone = true", 16, "the only one of its budget"),
         ("right = [0.5, 0.4, 0.6]", "alone = 1", 16, "true or false"),
         ("[[rule]]", "[[ruel]]", 7, "Did you mean rule"),
+        (GOOD[GOOD.index("[[rule]]") :], "[rule]\nbudget = 5", 7, "two brackets"),
     ],
 )
 def test_nonsense_is_named_with_its_line(old, new, line, said):

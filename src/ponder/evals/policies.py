@@ -35,7 +35,7 @@ class Policies(Mapping[str, Policy]):
     def __getitem__(self, name: str) -> Policy:
         if name not in self._read:
             text = self.text(name)
-            self._read[name] = policies.read(text, name, str(self.path(name) or name), parse)
+            self._read[name] = policies.read(text, name, str(self.path(name) or name), _check)
         return self._read[name]
 
     def text(self, name: str) -> str:
@@ -74,3 +74,19 @@ class Policies(Mapping[str, Policy]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+
+def _check(text: str) -> None:
+    """See that a rule names a strategy, and none that would ask a policy again.
+
+    Raises:
+        UsageError: it does not.
+
+    """
+    if _asks(parse(text)):
+        raise UsageError("a rule cannot name auto, which would ask a policy again; name what is to be done.")
+
+
+def _asks(strategy: object) -> bool:
+    inside = [getattr(strategy, name) for name in getattr(strategy, "__dataclass_fields__", ())]
+    return hasattr(strategy, "policy") or any(_asks(part) for part in inside if hasattr(part, "solve"))

@@ -52,12 +52,17 @@ def successive(
         seeds: of the attempts.
 
     Raises:
-        UsageError: the total does not limit completion tokens and nothing else, or a strategy cannot be added to.
+        UsageError: the total does not limit completion tokens and nothing else, or pays for none, or a strategy cannot
+            be added to.
 
     """
     budget = Budget.parse(total)
     if budget.tokens is None or budget != Budget(tokens=budget.tokens):
         raise UsageError(f"A total budget is one of completion tokens, for example 60k, and not {total!r}.")
+    if not budget.tokens:
+        raise UsageError(
+            "A total budget of 0 tokens pays for nothing; give as many as all problems are to cost together."
+        )
     for text in strategies:
         if (name := parse(text).name) not in PARALLEL:
             raise UsageError(

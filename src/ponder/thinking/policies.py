@@ -128,6 +128,8 @@ def read(text: str, name: str, where: str, check: Callable[[str], object] = str)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where} is no TOML: {error}.") from None
     reader = _Reader(text, where)
+    if isinstance(said.get("rule"), dict):
+        raise reader.wrong("a rule begins with [[rule]], in two brackets on either side.", "rule")
     reader.table(said, _TOP)
     rules = tuple(reader.rule(i, table, check) for i, table in enumerate(said.pop("rule", [])))
     if not rules:
