@@ -207,6 +207,10 @@ def evaluate(
         files.close()  # first, for a writer that is alone leaves one file
         if writer is not None:
             writer.close()
+    if plan.asks and not evaluation.tally.done:
+        say(
+            "The total budget does not pay for one attempt at any problem. Give some hundred tokens a problem."
+        )
     if ended:
         of = "" if plan.asks else f" of {len(plan):,}"
         say(f"Stopped after {evaluation.tally.done:,}{of} attempts. Go on: {_command()}")

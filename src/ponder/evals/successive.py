@@ -61,7 +61,7 @@ def successive(
         raise UsageError(f"A total budget is one of completion tokens, for example 60k, and not {total!r}.")
     if not budget.tokens:
         raise UsageError(
-            "A total budget of 0 tokens pays for nothing; give as many as all problems are to cost together."
+            "A total budget of 0 completion tokens pays for nothing; give as many as all problems are to cost together."
         )
     for text in strategies:
         if (name := parse(text).name) not in PARALLEL:
