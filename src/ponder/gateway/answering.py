@@ -85,10 +85,10 @@ class Answering:
         """
         capabilities = self.served.engine.capabilities
         strategy = self.chosen.strategy or as_is(self.asked, capabilities)
-        engines = self.engines
-        check_memory(None, strategy)
-        check_roles(["solver"], [strategy], self.world.scorers)
-        preflight(strategy, engines, self.world.scorers)
+        if self.asked.stream:  # it can be refused only before it begins; otherwise `solve` checks the same
+            check_memory(None, strategy)
+            check_roles(["solver"], [strategy], self.world.scorers)
+            preflight(strategy, self.engines, self.world.scorers)
         if self.chosen.budget.dollars is not None and capabilities.prices is None:
             raise Refusal(
                 "unsupported_parameter",

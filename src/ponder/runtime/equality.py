@@ -41,6 +41,10 @@ def _as_text(text: str) -> str:
     return "text:" + "".join(text.split())
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= 500 else "hash:" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+
+
 class Equality:
     """Gives answers their keys. Workers start when first needed; `aclose` ends them, as does the interpreter's exit.
 
@@ -68,12 +72,7 @@ class Equality:
         pending = list(dict.fromkeys(shape.pending))
         decided = {text: await self._decide(text) for text in pending[:MOST]}
         decided |= {text: _as_text(text) for text in pending[MOST:]}
-        name = shape.key(decided)
-        return (
-            name
-            if len(name) <= 500
-            else "hash:" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
-        )
+        return _short(shape.key(decided))
 
     async def keys(self, answers: Sequence[str], kind: Kind = "auto") -> list[str]:
         """The keys of many answers, in their order; equal answers are asked once, and all workers share the rest."""
@@ -86,7 +85,7 @@ class Equality:
         hard = [answer for answer, shape in shapes.items() if shape.pending]
         for answer, shape in shapes.items():
             if not shape.pending:  # its text alone tells, and nobody has to be waited for
-                await one(answer)
+                found[answer] = _short(shape.key({}))
         if hard:
             async with anyio.create_task_group() as group:
                 for answer in hard:

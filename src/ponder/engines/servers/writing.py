@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ponder.core.calls import Usage
@@ -322,17 +321,13 @@ def of_each(
         if (shares := _shares(usage.completion, writings)) is None:
             return [None] * n
         seen = shares
-    alone = [
-        replace(usage, completion=tokens, cached=usage.prompt if i else usage.cached)
-        for i, tokens in enumerate(seen)
-    ]
     missing = usage.completion - sum(seen)
-    ended = [i for i, w in enumerate(writings) if w.finish == "eos"]
-    if 0 < missing == len(ended):  # the ends of texts, which have no piece
-        for i in ended:
-            alone[i] = replace(alone[i], completion=seen[i] + 1)
-        return list(alone)
-    return list(alone) if missing == 0 else [None] * n
+    ended = [w.finish == "eos" for w in writings]
+    if 0 < missing == sum(ended):  # the ends of texts, which have no piece
+        seen, missing = [tokens + end for tokens, end in zip(seen, ended, strict=True)], 0
+    if missing:
+        return [None] * n
+    return [Usage(usage.prompt, usage.prompt if i else usage.cached, tokens) for i, tokens in enumerate(seen)]
 
 
 def _shares(total: int, writings: list[Writing]) -> list[int] | None:
