@@ -1,4 +1,4 @@
-"""One report of several evaluations: the same arms on different problems, measured side by side in processes of their own.
+"""One report of several evaluations: the same arms on different problems, or other arms on the same, measured one by one.
 
     python benchmarks/joined.py RUN RUN ... --report FILE [--command "what would measure all of it"]
 
@@ -27,8 +27,9 @@ def joined(studies: list[Study]) -> Study:
     """The studies as one; what each generated is summed."""
     first, *others = studies
     for other in others:
-        if other.items.keys() & first.items.keys() or other.model != first.model:
-            raise SystemExit("Join evaluations of one model on different problems.")
+        twice = _tried(first) & _tried(other)
+        if twice or other.model != first.model:
+            raise SystemExit("Join evaluations of one model on different problems, or of different arms.")
         first = replace(
             first,
             name=f"{first.name}+{other.name}",
@@ -38,6 +39,10 @@ def joined(studies: list[Study]) -> Study:
             samples={**first.samples, **other.samples},
         )
     return first
+
+
+def _tried(study: Study) -> set[tuple[str, str, str]]:
+    return {(outcome.item, outcome.arm.strategy, outcome.arm.budget) for outcome in study.outcomes}
 
 
 def main() -> None:
