@@ -5,7 +5,7 @@
 #     benchmarks/code.sh humaneval.jsonl            writes docs/evidence/code.html
 #     LIMIT=1-40 benchmarks/code.sh humaneval.jsonl     a part; two of them may run side by side, and benchmarks/joined.py
 #                                                   makes one report of both
-#     DEBUG=1 benchmarks/code.sh humaneval.jsonl    the arms with a round of debugging, too: three times as long
+#     DEBUG=1 benchmarks/code.sh humaneval.jsonl    the arms with one and two rounds of debugging, too: twice as long
 #     PONDER_ENGINE=openvino                        two to three times as fast on x86
 set -euo pipefail
 file=$(realpath "${1:?Name a file with rows as HumanEval has them.}")
@@ -16,7 +16,9 @@ arms=(-s "self-consistency:n=1,top_k=0,$how" -s "self-consistency:n=8,top_k=0,$h
   -s "s-star:n=8,rounds=1,selection=public,$how" -s "s-star:n=8,rounds=1,selection=majority,$how"
   -s "s-star:n=8,rounds=1,selection=judge,$how" -s "s-star:n=8,rounds=1,$how")
 if [ -n "$DEBUG" ]; then
-  arms+=(-s "s-star:n=1,rounds=2,selection=public,$how" -s "s-star:n=8,rounds=2,selection=public,$how"
-    -s "s-star:n=8,rounds=2,selection=majority,$how" -s "s-star:n=8,rounds=2,$how")
+  for rounds in 2 3; do
+    arms+=(-s "s-star:n=1,rounds=$rounds,selection=public,$how" -s "s-star:n=8,rounds=$rounds,selection=public,$how"
+      -s "s-star:n=8,rounds=$rounds,selection=majority,$how" -s "s-star:n=8,rounds=$rounds,$how")
+  done
 fi
 .venv/bin/ponder eval "$file" --limit "$LIMIT" -b 64k -m qwen2.5-coder-0.5b --yes --report "$TO/code.html" "${arms[@]}"
