@@ -64,7 +64,7 @@ def answering(first, *, debugged="5", better="A", inputs="f(3)"):
             return {json.dumps({"better": said}): 1.0}
         if "Do not write code yet" in system:
             return {inputs: 1.0}
-        if "history of your programs" in asked:
+        if "Your program was run, and failed" in asked:
             return {written(debugged): 1.0}
         return {written(body): share for body, share in first.items()}
 
@@ -124,6 +124,24 @@ def test_debugging_mends_what_fails_and_stops_where_nothing_does():
     assert len(asked) == 4, "a debugged program hangs from the one before it"
     result, events, _ = run("s-star:n=4,rounds=3,selection=public", answering({"5": 1.0}, debugged="5"))
     assert sum(event.kind == "extended" for event in events) == 4 * 3
+
+
+def test_debugging_goes_on_in_the_conversation_that_wrote_the_program():
+    asked, answer = [], answering({"5": 1.0}, debugged="n + 2")
+
+    def script(prefix):
+        if prefix.prompt.messages not in asked:
+            asked.append(prefix.prompt.messages)
+        return answer(prefix)
+
+    sandbox = Evaluating()
+    sandbox.one = lambda body, given: Execution(error="E: no")
+    run("s-star:n=1,rounds=3,selection=public", script, sandbox=sandbox)
+    assert [len(messages) for messages in asked] == [2, 4, 6]
+    for before, after, wrote in zip(asked, asked[1:], ("5", "n + 2"), strict=False):
+        assert after[: len(before)] == before
+        assert (after[-2].role, after[-2].text) == ("assistant", written(wrote))
+        assert "f(2) should give 4" in after[-1].text
 
 
 @pytest.mark.parametrize("liked", ["n + n", "n * n", "n + 2"])

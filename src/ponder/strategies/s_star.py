@@ -113,10 +113,10 @@ class SStar:
             failed = [
                 failure(one, gave) for one, gave in zip(shown, done, strict=True) if not passes(gave, one)
             ]
-            history.append((code, failed[:SHOWN]))
+            history.append((path.text, failed[:SHOWN]))
             if not failed or len(history) == self.rounds:
                 return Draft(path, code, 1 - len(failed) / len(shown))
-            prompt = replace(debug_program(problem, history), origin=path.place)
+            prompt = replace(debug_program(ask(problem), history), origin=path.place)
             path = await run.extend(prompt, temperature=self.temperature, max_tokens=self.max_tokens)
 
     async def chosen(self, problem: Problem, run: Run, pool: Sequence[Draft]) -> Draft:
