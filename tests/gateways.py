@@ -41,7 +41,12 @@ TABLES = {
 def gateway(served, tables=None, keys=None):
     """One, not yet listening."""
     options = Options.of({**TABLES, **(tables or {})})
-    return Gateway({one.name: one for one in served}, options, keys, World(Equal(), ByName()))
+    return Gateway(
+        {one.name: one for one in served},
+        options,
+        keys,
+        World(Equal(), ByName(), usage_mode=options.usage_mode),
+    )
 
 
 @contextlib.asynccontextmanager

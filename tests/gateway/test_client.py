@@ -59,6 +59,47 @@ def test_a_vote_counts_every_token_and_the_prompt_once():
     assert it.callers.ledger.spent.completion == engine.completion_tokens
 
 
+@pytest.mark.parametrize("mode", ["openai", "billed"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "chain-of-thought",
+        "sc:n=3",
+        "best-of-n:n=2,scorer=(judge)",
+        "beam-search:scorer=(judge)",
+        "self-refine",
+    ],
+)
+def test_usage_is_what_the_server_counted_over_all_branches(strategy, mode):
+    """The prompt once or as often as it was read, all completion tokens, judges' too."""
+
+    async def job():
+        tables = {"gateway": {"usage_mode": mode}}
+        async with in_front_of("vllm", tables=tables) as (_, url, mock), client(url) as ask:
+            more = {"model": "front", "messages": ASK, "extra_body": {"ponder": {"strategy": strategy}}}
+            more["seed"] = 1  # so that each sample is a request of its own
+            whole = await ask.chat.completions.create(**more)
+            first = mock.counters.prompt_tokens, mock.counters.completion_tokens
+            mock.counters.__init__()
+            usage = {"include_usage": True}
+            stream = await ask.chat.completions.create(**more, stream=True, stream_options=usage)
+            chunks = [chunk async for chunk in stream]
+            return whole, first, chunks, (mock.counters.prompt_tokens, mock.counters.completion_tokens)
+
+    whole, first, chunks, second = run(job)
+    receipt = next(chunk.ponder for chunk in reversed(chunks) if getattr(chunk, "ponder", None))
+    for usage, told, (prompt, completion) in (
+        (whole.usage, whole.ponder, first),
+        (chunks[-1].usage, receipt, second),
+    ):
+        assert told["usage"]["prompt_tokens_billed"] == prompt
+        assert told["usage"]["completion_tokens_billed"] == usage.completion_tokens == completion
+        assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+        assert (usage.prompt_tokens == prompt) if mode == "billed" else (0 < usage.prompt_tokens <= prompt)
+        assert 0 < completion - usage.completion_tokens_details.reasoning_tokens <= completion
+        assert not told["usage"]["estimated"]
+
+
 @pytest.mark.parametrize(
     ("model", "ponder"), [("solver", {"strategy": "none"}), ("solver@think", {}), ("solver@vote4", {})]
 )
@@ -130,9 +171,21 @@ def test_more_choices_are_the_next_best_answers():
             with pytest.raises(openai.BadRequestError) as one:
                 await ask.chat.completions.create(model="solver@think", messages=ASK, n=2)
             plain = await ask.chat.completions.create(model="solver", messages=ASK, n=3)
-            return got, one.value, plain
+            stream = await ask.chat.completions.create(
+                model="solver",
+                messages=ASK,
+                n=2,
+                seed=2,
+                stream=True,
+                extra_body={"ponder": {"strategy": "sc", "params": {"n": 16}}},
+            )
+            return got, one.value, plain, [chunk async for chunk in stream]
 
-    got, refused, plain = run(job)
+    got, refused, plain, chunks = run(job)
+    written = ["", ""]
+    for choice in (choice for chunk in chunks for choice in chunk.choices):
+        written[choice.index] += choice.delta.content or ""
+    assert written == [choice.message.content for choice in got.choices], "a stream has the same choices"
     texts = [choice.message.content for choice in got.choices]
     assert texts[0] == "Let me think. The answer is 42."
     assert len(set(texts)) == 2
