@@ -262,14 +262,14 @@ def test_hosted_engines_cannot_continue_nor_tell():
         draw(engine, ASK + "Well,")
 
 
-def test_many_cost_what_they_would_alone():
+def test_many_read_their_prompt_once():
     engine = Scripted(SCRIPT)
     first, *others = anyio.run(engine.extend_many, ASK, Sampling(temperature=1.0), 20)
     assert len({s.text for s in (first, *others)}) > 1
-    assert {s.usage.prompt for s in (first, *others)} == {first.usage.prompt}
-    assert first.usage.cached == 0
-    assert {s.usage.cached for s in others} == {first.usage.prompt}
-    assert engine.calls == 1
+    assert first.usage.prompt == anyio.run(engine.extend, ASK, Sampling()).usage.prompt
+    assert {s.usage.prompt for s in others} == {0}
+    assert {s.usage.cached for s in (first, *others)} == {0}
+    assert engine.calls == 2
     assert engine.most_in_flight == 20
     assert engine.in_flight == 0
 

@@ -129,8 +129,7 @@ class Scripted:
     async def extend_many(self, prefix: Prefix, sampling: Sampling, n: int) -> list[Segment]:
         """`n` exchangeable segments, drawn side by side in one call; a seed makes them all the same.
 
-        Each costs what it would cost alone, so that no budget depends on how calls were joined; the prompt
-        of all but the first counts as cached.
+        The first one pays for the prompt, which is read once.
         """
         self._refuse(prefix, sampling)
         self.calls += 1
@@ -144,7 +143,7 @@ class Scripted:
             for i in range(n):
                 group.start_soon(draw, i)
         first, *others = (drawn[i] for i in range(n))
-        return [first, *(replace(s, usage=replace(s.usage, cached=s.usage.prompt)) for s in others)]
+        return [first, *(replace(s, usage=replace(s.usage, prompt=0, cached=0)) for s in others)]
 
     def encode(self, text: str) -> tuple[int, ...]:
         return self._vocabulary.encode(text)

@@ -328,7 +328,8 @@ class Answering:
         return told | {"text": choice.content or ""}
 
     def _usage(self, result: Result, chosen: list[Prefix], choices: list[Said]) -> dict[str, Any]:
-        return usage_of(result.usage, chosen, choices, self.world.usage_mode)
+        found = result.choice.candidates if result.choice else ()
+        return usage_of(result.usage, chosen, choices, self.world.usage_mode, found)
 
     def _receipt(self, result: Result) -> dict[str, Any]:
         told = receipt(result, self.chosen, self.request, self.counts, result.usage)

@@ -104,12 +104,21 @@ def top(result: Result, n: int) -> list[tuple[Prefix, str | None]]:
 
 
 def usage_of(
-    result_usage: Usage, chosen: Sequence[Prefix], choices: Sequence[Said], mode: UsageMode
+    result_usage: Usage,
+    chosen: Sequence[Prefix],
+    choices: Sequence[Said],
+    mode: UsageMode,
+    candidates: Sequence[Candidate] = (),
 ) -> dict[str, Any]:
     """Tokens as clients read them: the prompt once, as of one call; completion tokens of all branches; reasoning is all of
     them that are not visible. In mode "billed" the prompt counts as often as it was read.
     """
     firsts = [s.usage for path in chosen for s in path.segments[:1] if s.sampled]
+    if firsts and not firsts[0].prompt:  # one of several of one request, whose prompt another one paid for
+        of = chosen[0].prompt
+        firsts = [
+            s.usage for c in candidates if c.path.prompt == of for s in c.path.segments[:1] if s.usage.prompt
+        ]
     prompt = result_usage.prompt if mode == "billed" or not firsts else firsts[0].prompt
     cached = result_usage.cached if mode == "billed" or not firsts else firsts[0].cached
     visible = min(result_usage.completion, sum(choice.tokens for choice in choices))

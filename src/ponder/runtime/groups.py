@@ -98,11 +98,10 @@ def _lost(
     for i, lease in enumerate(leases):
         part = lease.granted if spent is None else min(lease.granted, spent)
         left, spent = spent, None if spent is None else spent - part
-        prompt = lease.prompt or each.prompt
         usage = replace(
             each,
-            prompt=prompt,
-            cached=prompt if i else 0,
+            prompt=0 if i else lease.prompt or each.prompt,
+            cached=0,
             completion=part,
             seconds=0.0 if i else seconds,
             estimated=each.estimated or left is None,

@@ -111,7 +111,7 @@ class Server:
     async def extend_many(self, prefix: Prefix, sampling: Sampling, n: int) -> list[Segment]:
         """`n` exchangeable segments of one request, where the server draws several; else of several requests.
 
-        Each costs what it would cost alone; the prompt of all but the first counts as cached. Texts of at most `WHOLE`
+        The first one pays for the prompt of such a request, which is read once. Texts of at most `WHOLE`
         tokens come whole, for nobody can stop one of them alone.
         """
         if self._wire(prefix.prompt) != "native" and self.found.many and n > 1:
@@ -237,7 +237,8 @@ class Server:
             costs = [usage] if n == 1 else of_each(usage, n, writings, whole=whole)
             bound = max(1, size(prefix) // BYTES_PER_TOKEN) + PER_MESSAGE * len(prefix.prompt.messages)
             segments = [
-                w.close(cost, seconds, bound, reasoning) for w, cost in zip(writings, costs, strict=True)
+                w.close(cost, seconds, 0 if i else bound, reasoning)
+                for i, (w, cost) in enumerate(zip(writings, costs, strict=True))
             ]
         except Unwelcome as error:
             if not thinking(found, sampling, wire):

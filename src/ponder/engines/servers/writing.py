@@ -308,10 +308,10 @@ class Writing:
 def of_each(
     usage: Usage | None, n: int, writings: list[Writing], *, whole: bool = False
 ) -> list[Usage | None]:
-    """What each of `n` choices cost, of what the server says of all: as if each had been asked for alone.
+    """What each of `n` choices cost, of what the server says of all: their sum is that.
 
-    The prompt of all but the first counts as cached. Servers differ in whether they count the tokens of one choice
-    or of all; where the pieces do not settle it, nothing is known of each. Of `whole` texts, whose tokens are not
+    The prompt is the first one's, for it is read, and billed, once. Servers differ in whether they count the tokens of
+    one choice or of all; where the pieces do not settle it, nothing is known of each. Of `whole` texts, whose tokens are not
     told, the count is of all: each gets its share by its length, and their sum is exact.
     """
     if usage is None:
@@ -327,7 +327,9 @@ def of_each(
         seen, missing = [tokens + end for tokens, end in zip(seen, ended, strict=True)], 0
     if missing:
         return [None] * n
-    return [Usage(usage.prompt, usage.prompt if i else usage.cached, tokens) for i, tokens in enumerate(seen)]
+    return [
+        Usage(0 if i else usage.prompt, 0 if i else usage.cached, tokens) for i, tokens in enumerate(seen)
+    ]
 
 
 def _shares(total: int, writings: list[Writing]) -> list[int] | None:
