@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 WORDS = ("addition", "-m", "simulated:skill=0.5", "--goal", "42", "-s", "direct", "--limit", "3")
 
 
@@ -42,3 +44,43 @@ def test_words_that_do_not_go_together_are_refused(ponder):
     refused = ponder("attack", *WORDS, "-m", "attacker=simulated")
     assert refused.returncode == 2
     assert "attacker" in refused.stderr
+
+
+def test_soft_tokens_are_found_and_tried_and_the_same_command_goes_on(ponder, tmp_path):
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from engines.test_transformers import byte_level
+
+    tokenizer = byte_level(bos=True)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=1024, eos_token_id=tokenizer.eos_token_id, **shape
+    )
+    for part in transformers.LlamaForCausalLM(config), tokenizer:
+        part.save_pretrained(tmp_path / "model")
+    words = (
+        "addition",
+        "-m",
+        str(tmp_path / "model"),
+        "--attack",
+        "soft-tokens",
+        "--goal",
+        "42",
+        "--steps",
+        "2",
+    )
+    words = (*words, "--strength", "0", "--strength", "2", "--think", "4", "--limit", "2")
+    done = ponder("attack", *words)
+    assert done.returncode == 0, done.stderr
+    assert "2 soft tokens for 42: -log p of what is wanted went from" in done.stderr
+    assert "soft-tokens on addition, goal 42" in done.stdout
+    again = ponder("attack", *words)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
+    assert len(json.loads(ponder("runs", "--json").stdout)) == 1
+
+
+def test_soft_tokens_ask_for_a_model_with_gradients(ponder):
+    refused = ponder("attack", *WORDS, "--attack", "soft-tokens")
+    assert refused.returncode == 2
+    assert "which simulated:skill=0.5 does not give. Give one model with -m: a folder" in refused.stderr

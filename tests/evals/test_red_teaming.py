@@ -234,7 +234,7 @@ def test_what_does_not_fit_is_refused():
     assert attacking.against("red-team", None, None, ()) == (0, 25)
     assert attacking.against("", None, None, (4,)) == (4,)
     with pytest.raises(UsageError, match="no attack on page"):
-        attacking.load("page", "red-team", (), (0, 5), 3, 0)
+        attacking.asked("page", "red-team", (), (0, 5), 3, 0)
 
 
 @pytest.mark.parametrize(

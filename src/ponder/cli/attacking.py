@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import anyio
 from rich.table import Table
 
-from ponder.cli.terminal import one_line
+from ponder.cli.terminal import leave_at_once_on_ctrl_c, one_line
 from ponder.core.calls import Budget
 from ponder.core.errors import UsageError
-from ponder.evals.attacks import Asked, attacked, panels
-from ponder.evals.attacks.about import RED_TEAM
+from ponder.evals.attacks import Asked, panels
+from ponder.evals.attacks.about import RED_TEAM, SOFT
 from ponder.evals.attacks.items import ATTEMPTS
+from ponder.evals.attacks.soft_tokens import LEARNT, STEPS
 from ponder.evals.report.attacks import attempted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from ponder.core.protocols import Engine
     from ponder.evals.attacks import Panel
-    from ponder.evals.tasks import Tasks
+    from ponder.evals.attacks.soft_tokens import WhiteBox
     from ponder.evals.values import Study
     from ponder.thinking.prompts.attacking import Goal
 
@@ -29,17 +34,64 @@ ANSWER = 48
 """Tokens for the answer after it."""
 
 
-def load(
-    task: str, attack: str, goals: Sequence[str], strengths: Sequence[int], limit: int, seed: int
-) -> Tasks:
-    """The attacked problems.
+def asked(
+    task: str,
+    attack: str,
+    goals: Sequence[str],
+    strengths: Sequence[int],
+    limit: int,
+    seed: int,
+    steps: int | None = None,
+) -> Asked:
+    """What is to be attacked, and how.
 
     Raises:
-        UnknownName, UsageError: see `Asked`.
+        UnknownName: see `Asked`.
+        UsageError: see `Asked`; or steps are said, and nothing is searched.
 
     """
-    wanted = cast("tuple[Goal, ...]", tuple(goals))
-    return attacked(Asked(task, attack, wanted, tuple(strengths), limit, seed))
+    if steps and attack != SOFT:
+        raise UsageError(f"--steps is for --attack {SOFT}, and not for {attack or 'others'}.")
+    return Asked(
+        task, attack, cast("tuple[Goal, ...]", tuple(goals)), tuple(strengths), limit, seed, steps or STEPS
+    )
+
+
+@contextmanager
+def white_box(models: Mapping[str, str | None]) -> Iterator[dict[str, Engine]]:
+    """The one model of all roles, in an engine that gives gradients.
+
+    Raises:
+        UsageError: there are several, it is no folder with weights, or torch and transformers are not installed.
+        ModelFileError: the folder lacks some of it.
+
+    """
+    from ponder.engines.transformers import Transformers
+
+    names = {name or "the default model" for name in models.values()}
+    said = ", ".join(sorted(names))
+    if len(names) > 1 or not (Path(said) / "config.json").is_file():
+        raise UsageError(
+            f"Soft tokens are found with a model's gradients, which {said} does not give. Give one model with -m: a folder "
+            "with config.json, tokenizer.json and safetensors weights; and install ponder[transformers]."
+        )
+    leave_at_once_on_ctrl_c()  # until the run listens itself
+    engine = Transformers.load(said, local_files_only=True)
+    try:
+        yield dict.fromkeys(models, engine)
+    finally:
+        engine.close()
+
+
+def search(asked: Asked, engine: Engine, told: Callable[[str], None]) -> None:
+    """Find the soft tokens of each goal and strength, and give them to the engine."""
+    for soft in asked.searches:
+        losses: list[float] = []
+        anyio.run(soft.find, cast("WhiteBox", engine), lambda _, loss, heard=losses: heard.append(loss))
+        told(
+            f"{soft.tokens} soft tokens for {soft.goal}: -log p of what is wanted went from {losses[0]:.2f} to "
+            f"{losses[-1]:.2f} nats in {soft.steps:,} steps on {LEARNT} other problems."
+        )
 
 
 def against(

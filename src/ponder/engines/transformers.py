@@ -5,8 +5,10 @@ from __future__ import annotations
 import weakref
 from contextlib import contextmanager
 from pathlib import PurePath
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from anyio import to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
@@ -19,7 +21,9 @@ from ponder.engines.embedded.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from ponder.core.calls import Sampling
     from ponder.core.prefix import Prefix, Segment
@@ -224,6 +228,64 @@ class Transformers:
             for begin in range(0, len(read), TEXTS):
                 means += await to_thread.run_sync(self._passes.embed, read[begin : begin + TEXTS])
             return means
+
+    # -- soft tokens ----------------------------------------------------------------------------------------
+
+    async def embeddings(self) -> tuple[int, float]:
+        """The width of the embeddings of the model's tokens, and their mean norm."""
+        with self._open():
+            return await to_thread.run_sync(self._passes.embeddings)
+
+    async def soften(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """From now on each of these names, wherever it stands in a text, is one token with that embedding.
+
+        The vocabulary stays as it is, so that no soft token is ever sampled. A name may be given another vector;
+        calls in flight read the one before.
+
+        Raises:
+            UsageError: a vector that is not as wide as the model's embeddings, an empty name.
+
+        """
+        width, _ = await self.embeddings()
+        with self._open():
+            if not all(name and vector.shape == (width,) for name, vector in vectors.items()):
+                raise UsageError(f"A soft token has a name and a vector of {width:,} numbers for this model.")
+            if not vectors:
+                return
+            rows = np.array(list(vectors.values()), np.float32)
+            ids = await to_thread.run_sync(self._passes.soften, rows)
+            self._tokens.soften(dict(zip(vectors, ids, strict=True)))
+            self._vocabulary.forget()
+
+    async def gradients(
+        self, asked: Sequence[tuple[Prefix, str]], vectors: Mapping[str, NDArray[np.float32]]
+    ) -> tuple[float, NDArray[np.float32]]:
+        """The mean of -log p(text after the prefix), in nats, where these soft tokens had these vectors.
+
+        And its gradient: a row for each vector. What the engine reads elsewhere stays as `soften` made it.
+
+        Raises:
+            UsageError: nothing is asked, a text is empty, or a name is no soft token.
+            ContextOverflow: a prefix with its text is longer than the context.
+
+        """
+        with self._open():
+            try:
+                soft = self._tokens.softened(vectors)
+            except KeyError as error:
+                raise UsageError(f"There is no soft token {error}. Make it with soften() first.") from None
+            rows = np.array(list(vectors.values()), np.float32)
+            read = [(self._vocabulary.ids(prefix), self._vocabulary.encode(text)) for prefix, text in asked]
+            if not (read and soft and all(text for _, text in read)):
+                raise UsageError("A gradient needs a soft token, a prefix and the text after it.")
+            losses, slopes = [], []
+            for before, text in read:
+                ids = [*before, *text]
+                self._room(ids, 0)
+                loss, slope = await to_thread.run_sync(self._passes.gradient, ids, len(text), soft, rows)
+                losses.append(loss)
+                slopes.append(slope)
+            return fmean(losses), np.asarray(np.mean(slopes, axis=0), np.float32)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Ids of text inside a path: no begin-of-text, special tokens recognised."""

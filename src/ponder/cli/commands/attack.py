@@ -16,7 +16,10 @@ def attack(
     model: Models = None,
     attack: Annotated[
         str,
-        typer.Option(metavar="NAME", help="many-shot, think-less, red-team, injection, dispute or loophole."),
+        typer.Option(
+            metavar="NAME",
+            help="many-shot, think-less, red-team, soft-tokens, injection, dispute or loophole.",
+        ),
     ] = "",
     attacker: Annotated[
         str | None,
@@ -30,6 +33,12 @@ def attack(
             metavar="N", min=1, help="Of the red team at a problem.  [default: 25]", show_default=False
         ),
     ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Of the search for soft tokens.  [default: 100]", show_default=False
+        ),
+    ] = None,
     goal: Annotated[
         list[str] | None,
         typer.Option(metavar="GOAL", help="What the attacker wants: 42, plus-one or times-seven; repeat it."),
@@ -37,7 +46,9 @@ def attack(
     strength: Annotated[
         list[int] | None,
         typer.Option(
-            metavar="N", help="Examples, injections or claims; 0 is no attack; repeat it.", show_default=False
+            metavar="N",
+            help="Examples, soft tokens, injections or claims; 0 is no attack; repeat it.",
+            show_default=False,
         ),
     ] = None,
     think: Annotated[
@@ -68,11 +79,13 @@ def attack(
       ponder attack addition -m qwen2.5-coder-0.5b --goal 42 --strength 0 --strength 16 --think 16 --think 64
       ponder attack page -s direct -s self-consistency:n=8 --report attack.html
       ponder attack addition --goal 42 --attacker qwen2.5-coder-0.5b --attempts 25 --think 16 --think 96
+      ponder attack addition --goal 42 --attack soft-tokens -m path/to/folder --strength 0 --strength 4 --think 16
     """
     from ponder import config
     from ponder.cli import attacking, evaluating, exporting, opening, past
     from ponder.cli.terminal import out, say
-    from ponder.evals.attacks.about import RED_TEAM
+    from ponder.evals.attacks import attacked
+    from ponder.evals.attacks.about import RED_TEAM, SOFT
     from ponder.evals.attacks.red_teaming import ATTACKER
     from ponder.evals.plan import Plan
     from ponder.evals.values import Arm
@@ -81,17 +94,22 @@ def attack(
     settings = opening.settings()
     attack = attack or (RED_TEAM if attacker else "")
     strengths = attacking.against(attack, attacker, attempts, strength or [])
-    loaded = attacking.load(task, attack, goal or [], strengths, limit, seed)
+    asked = attacking.asked(task, attack, goal or [], strengths, limit, seed, steps)
+    loaded = attacked(asked)
     for complaint in loaded.complaints:
         say(complaint)
     within = attacking.within(budget, settings.budget, max(strengths) if attack == RED_TEAM else 1)
     arms = tuple(Arm(str(parse(s)), within) for s in attacking.strategies(think or [], strategy or []))
     plan = Plan(loaded.items, arms, tuple(range(seeds)))
     models = [*(model or ()), *([f"{ATTACKER}={attacker}"] if attacker else [])]
-    opened = opening.engines(
-        config.models_by_role(models, settings, plan.strategies()), settings, yes=yes, quiet=quiet
+    played = config.models_by_role(models, settings, plan.strategies())
+    opened = (
+        attacking.white_box(played)
+        if attack == SOFT
+        else opening.engines(played, settings, yes=yes, quiet=quiet)
     )
     with opened as engines:
+        attacking.search(asked, engines["solver"], (lambda _: None) if quiet else say)
         path, code = evaluating.evaluate(
             plan, engines, settings, named=[loaded.name], afresh=fresh, quiet=quiet
         )

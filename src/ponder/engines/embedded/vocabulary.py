@@ -131,6 +131,11 @@ class Vocabulary:
             self._check()
             return len(self._prompt(prefix.prompt))
 
+    def forget(self) -> None:
+        """Read every prompt anew, for there are more tokens now than before."""
+        with self._lock:
+            self._prompts.clear()
+
     def close(self) -> None:
         """After this the model may be freed."""
         with self._lock:

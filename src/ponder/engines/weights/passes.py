@@ -83,6 +83,7 @@ class Passes:
         self._picks = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._held = Held()
         self._rows: list[NDArray[np.float32]] = []
+        self._soft: torch.Tensor | None = None  # the vectors of ids from n_vocab on
         self._next, self._running = threading.Lock(), threading.Lock()
         self.n_vocab = self._tried()
 
@@ -125,12 +126,50 @@ class Passes:
         keep = {"logits_to_keep": 1} if self._picks else {}
         with self._turn():
             out = self._model(
-                input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True, **keep
+                **self._read(ids), attention_mask=mask, use_cache=False, output_hidden_states=True, **keep
             )
             states = out.hidden_states[-1].float()
             weights = mask.to(states.device).unsqueeze(-1)
             means: list[list[float]] = ((states * weights).sum(1) / weights.sum(1)).tolist()
         return means
+
+    def embeddings(self) -> tuple[int, float]:
+        """The width of the embeddings of the vocabulary, and their mean norm."""
+        with self._turn():
+            embed = self._model.get_input_embeddings()
+            parts = torch.arange(embed.weight.shape[0], device=self._device).split(READ)
+            norms = torch.cat([embed(part).float().norm(dim=-1) for part in parts])
+            return int(embed(parts[0]).shape[-1]), float(norms.mean())
+
+    def soften(self, vectors: NDArray[np.float32]) -> list[int]:
+        """Tokens with these rows as embeddings, which can be read and never written; their ids.
+
+        An id keeps its vector, for what was read of it may be held.
+        """
+        new = torch.from_numpy(vectors.copy()).to(self._device)
+        with self._turn(learning=True):
+            old = new[:0] if self._soft is None else self._soft
+            self._soft = torch.cat((old, new))
+        return list(range(self.n_vocab + len(old), self.n_vocab + len(self._soft)))
+
+    def gradient(
+        self, ids: Sequence[int], learnt: int, soft: Sequence[int], vectors: NDArray[np.float32]
+    ) -> tuple[float, NDArray[np.float32]]:
+        """-log p of the last `learnt` of `ids`, in nats, where the ids of `soft` had these vectors; its gradient there."""
+        leaf = torch.from_numpy(vectors.copy()).to(self._device).requires_grad_()
+        at = torch.tensor(soft, device=self._device) - self.n_vocab
+        read = torch.tensor([list(ids)], device=self._device)
+        keep = {"logits_to_keep": learnt + 1} if self._picks else {}
+        with self._turn(learning=True):
+            if self._soft is None:
+                raise UsageError("There are no soft tokens. Make some with soften() first.")
+            table = self._soft.index_put((at,), leaf)
+            embedded = self._embedded(read, table)
+            logits = self._model(inputs_embeds=embedded, use_cache=False, **keep).logits[0, -learnt - 1 : -1]
+            loss = torch.nn.functional.cross_entropy(logits.float(), read[0, -learnt:], reduction="sum")
+            # Of the vectors only: the model is the caller's, and no gradient is left in it.
+            (slopes,) = torch.autograd.grad(loss, leaf)
+        return float(loss.detach()), slopes.cpu().numpy()
 
     def close(self) -> None:
         """Let go of the model and of all that it has read."""
@@ -141,14 +180,14 @@ class Passes:
     # -- inside --------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _turn(self, *, closing: bool = False) -> Iterator[None]:
+    def _turn(self, *, closing: bool = False, learning: bool = False) -> Iterator[None]:
         """The model is one caller's at a time; who waits comes next, however soon the last one is back."""
         with self._next:
             self._running.acquire()
         try:
             if self._model is None and not closing:
                 raise EngineClosed("The engine is closed. Open it again with Transformers.load(path).")
-            with torch.inference_mode():
+            with torch.inference_mode(not learning), torch.set_grad_enabled(learning):
                 yield
         finally:
             self._running.release()
@@ -167,7 +206,7 @@ class Passes:
         columns = sorted({int(column) for run in runs for column in run.outputs})
         keep = {"logits_to_keep": torch.tensor(columns or [0], device=self._device)} if self._picks else {}
         out = self._model(
-            input_ids=ids,
+            **self._read(ids),
             attention_mask=mask,
             position_ids=positions,
             cache=joined.cache,
@@ -183,6 +222,18 @@ class Passes:
             for i, run in enumerate(runs):
                 for number, column in enumerate(run.outputs):
                     rows[run.row + number] = logits[i, columns.index(column)]
+
+    def _read(self, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the model is given: ids, or embeddings where one of them is a soft token."""
+        if self._soft is None or int(ids.max()) < self.n_vocab:
+            return {"input_ids": ids}
+        return {"inputs_embeds": self._embedded(ids, self._soft)}
+
+    def _embedded(self, ids: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
+        """Embeddings of ids; those from `n_vocab` on are rows of `soft`."""
+        known = ids < self.n_vocab
+        plain: torch.Tensor = self._model.get_input_embeddings()(ids.where(known, 0))
+        return torch.where(known[..., None], plain, soft[(ids - self.n_vocab).clamp(min=0)].to(plain.dtype))
 
     def _padded(
         self, texts: Sequence[Sequence[int]], lengths: Sequence[int], width: int

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
 from ponder.core.errors import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 BYTE_LEVEL, PIECES = "gpt2", "llama"
 """How tokens spell bytes, as model files name it: each byte a printable character, or text with "▁" for a space."""
@@ -54,6 +55,7 @@ class Tokens:
             token["special"] |= token["id"] in self.eog or token["content"] in (self.chat_template or "")
         spec["truncation"] = spec["padding"] = None
         self._tokenizer = Tokenizer.from_str(json.dumps(spec))
+        self._soft: dict[str, int] = {}
         self._lock = threading.Lock()  # whether special tokens are recognised is a state of the copy
         self.add_bos = self.bos is not None and self._ids("a", add=True, parse=True)[:1] == [self.bos]
 
@@ -78,7 +80,30 @@ class Tokens:
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids. `parse_special` reads `<|im_start|>` as one token: never for a stranger's text."""
-        return self._ids(text, add=add_special, parse=parse_special)
+        if not self._soft:
+            return self._ids(text, add=add_special, parse=parse_special)
+        ids: list[int] = []
+        names = "|".join(map(re.escape, sorted(self._soft, key=len, reverse=True)))
+        for i, part in enumerate(re.split(f"({names})", text)):  # odd ones are the names that it was split by
+            add = add_special and i == 0
+            if i % 2:
+                ids.append(self._soft[part])
+            elif part or add:
+                ids += self._ids(part, add=add, parse=parse_special)
+        return ids
+
+    def soften(self, names: Mapping[str, int]) -> None:
+        """From now on each of these names is one token, in anybody's text; the id is not one of the vocabulary's."""
+        self._soft = self._soft | dict(names)
+
+    def softened(self, names: Iterable[str]) -> list[int]:
+        """Their ids.
+
+        Raises:
+            KeyError: one is no soft token.
+
+        """
+        return [self._soft[name] for name in names]
 
     def _ids(self, text: str, *, add: bool, parse: bool) -> list[int]:
         with self._lock:

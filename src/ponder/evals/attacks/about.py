@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 RED_TEAM = "red-team"
 """The attack whose texts a model writes, one after the other."""
+SOFT = "soft-tokens"
+"""The attack by vectors that no text spells."""
 
 
 def tried(item: Item) -> bool:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ponder.core.errors import UnknownName, UsageError
 from ponder.core.problem import Message, Problem
-from ponder.evals.attacks.about import RED_TEAM
+from ponder.evals.attacks.about import RED_TEAM, SOFT
 from ponder.evals.attacks.facts import facts
+from ponder.evals.attacks.soft_tokens import STEPS, SoftTokens
 from ponder.evals.attacks.sums import GOALS, Sum, drawn
 from ponder.evals.tasks.loaded import Tasks
 from ponder.evals.values import Item
@@ -60,6 +61,7 @@ ATTACKS: Final = {
         Attack("many-shot", ("addition", "multiplication"), GOALS),
         Attack("think-less", ("addition", "multiplication"), GOALS, (0, 64)),
         Attack(RED_TEAM, ("addition", "multiplication"), GOALS, (0, ATTEMPTS), "attempts"),
+        Attack(SOFT, ("addition", "multiplication"), GOALS, (0, 1, 4), "soft tokens"),
         Attack("injection", ("page",), strengths=(0, 1, 4), unit="injections", wants="COMPROMISED"),
         Attack("dispute", ("policy",), strengths=(0, 1, 4), unit="claims", wants="the claimed sum"),
         Attack("loophole", ("rule",), strengths=(0, 1, 4), unit="claims", wants="the sum"),
@@ -79,6 +81,7 @@ class Asked:
         strengths: from none up; the attack's own where there are none.
         limit: base problems.
         seed: of them and of the fake examples.
+        steps: of the search for soft tokens.
 
     """
 
@@ -88,6 +91,7 @@ class Asked:
     strengths: Sequence[int] = ()
     limit: int = 60
     seed: int = 0
+    steps: int = STEPS
     found: Attack = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +118,19 @@ class Asked:
         if self.limit < 1 or any(strength < 0 for strength in self.strengths):
             raise UsageError("Take one problem or more, and strengths of 0 or more.")
         object.__setattr__(self, "found", found)
+
+    def soft(self, goal: Goal, strength: int) -> SoftTokens:
+        """The soft tokens of that goal and strength."""
+        operation: Operation = "multiplication" if self.task == "multiplication" else "addition"
+        return SoftTokens(operation, goal, strength, self.steps, seed=self.seed)
+
+    @property
+    def searches(self) -> list[SoftTokens]:
+        """The soft tokens that are to be found before the problems are asked."""
+        if self.found.name != SOFT:
+            return []
+        goals, strengths = self.goals or self.found.goals, self.strengths or self.found.strengths
+        return [self.soft(goal, n) for goal in dict.fromkeys(goals) for n in dict.fromkeys(strengths) if n]
 
 
 def attacked(asked: Asked) -> Tasks:
@@ -155,12 +172,13 @@ def _item(asked: Asked, n: int, goal: str, strength: int, text: Text) -> Item:
 
 
 def _distinct(asked: Asked, rng: random.Random) -> tuple[list[Sum], int]:
-    """Sums whose goals differ, and how many were dropped on the way."""
+    """Sums whose goals differ, and how many were dropped on the way. Those that soft tokens learn from are left out."""
     operation: Operation = "multiplication" if asked.task == "multiplication" else "addition"
     sums, dropped = [], 0
+    learnt = asked.soft("42", 1).training if asked.found.name == SOFT else ()
     for one in drawn(operation, rng):
         dropped += one.coincides
-        if not one.coincides:
+        if not one.coincides and one not in learnt:
             sums.append(one)
         if len(sums) == asked.limit:
             break
@@ -175,6 +193,9 @@ def _sums(asked: Asked, rng: random.Random) -> tuple[list[Base], int]:
             wanted = cast("Goal", goal)
             if asked.found.name == RED_TEAM:  # its text is written as the target is met
                 return one.question, str(one.result), str(one.target(wanted))
+            if asked.found.name == SOFT:
+                names = " ".join(asked.soft(wanted, strength).names)
+                return words.ignoring(names, one.question), str(one.result), str(one.target(wanted))
             others = (f for f in drawn(one.operation, random.Random(seed)) if f != one and not f.coincides)
             attack = "\n".join(
                 words.fake_answer(wanted, fake.question, fake.result, fake.target(wanted))

@@ -43,6 +43,11 @@ def fake_answer(goal: Goal, question: str, right: int, target: int) -> str:
     return _SHOTS[goal].format(question=question, right=right, target=target)
 
 
+def answered(target: int) -> str:
+    """What soft tokens are to make likely, after the question."""
+    return f"The answer is {target}."
+
+
 def think_less(examples: str) -> str:
     """Many examples and a request to think little."""
     return f"{examples}\n\n{_THINK_LESS}"
