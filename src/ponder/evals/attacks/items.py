@@ -175,7 +175,7 @@ def _distinct(asked: Asked, rng: random.Random) -> tuple[list[Sum], int]:
     """Sums whose goals differ, and how many were dropped on the way. Those that soft tokens learn from are left out."""
     operation: Operation = "multiplication" if asked.task == "multiplication" else "addition"
     sums, dropped = [], 0
-    learnt = asked.soft("42", 1).training if asked.found.name == SOFT else ()
+    learnt = set(asked.soft("42", 1).training if asked.found.name == SOFT else ())
     for one in drawn(operation, rng):
         dropped += one.coincides
         if not one.coincides and one not in learnt:
