@@ -225,6 +225,7 @@ def test_certificates_are_verified_against_the_file_that_is_named(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     strange, _ = certified(other)
+    links = []  # a link that is forgotten while its loop runs may be collected before its session is closed
 
     async def models(_):
         return web.json_response({"data": [{"id": "m"}]})
@@ -238,13 +239,14 @@ def test_certificates_are_verified_against_the_file_that_is_named(tmp_path):
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
         url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+        links.extend(Link(url, ca=ca) for ca in (cert, None, strange))
         try:
-            told = await Link(url, ca=cert).get("/v1/models")
-            for ca in (None, strange):
+            told = await links[0].get("/v1/models")
+            for link in links[1:]:
                 with pytest.raises(
                     EngineError, match=r"certificate of .* cannot be verified.* `ca` of this model"
                 ) as no:
-                    await Link(url, ca=ca).get("/v1/models")
+                    await link.get("/v1/models")
                 assert not isinstance(no.value, TransientError), "another try would not help"
             return told
         finally:

@@ -1,5 +1,6 @@
 """A real llama-server: the one in xllamacpp, in this process, on a real socket."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -151,3 +152,21 @@ def test_its_thinking_budget_closes_what_was_opened(found):
     assert "</think>" not in free.text
     assert [thought([segment], markers) for segment in capped] == [10, 0]
     assert all("</think>" in segment.text for segment in capped)
+
+
+def test_a_json_schema_holds_from_the_prompt_on_and_not_in_the_middle_of_a_text(found):
+    """It refuses a form for a turn that is to go on; and of a chat it counts tokens that it does not show, nor their logprobs."""
+    form = {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "sum", "schema": form}}
+    ask = Prefix(Prompt((Message("user", "What is 2 + 3? Answer as JSON."),), response_format=wanted))
+
+    async def job(server):
+        whole = await server.extend(ask, Sampling(max_tokens=48, logprobs=0))
+        more = await server.extend(ask + "The sum is", Sampling(max_tokens=4))
+        return whole, more
+
+    whole, more = on(found, job)
+    assert whole.finish == "eos"
+    assert isinstance(json.loads(whole.text)["sum"], int)
+    assert 0 < len(whole.logprobs) <= whole.usage.completion
+    assert more.text

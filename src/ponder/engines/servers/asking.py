@@ -100,9 +100,12 @@ def chat(found: Found, prefix: Prefix) -> dict[str, Any]:
     body: dict[str, Any] = {"messages": [turn(m) for m in prompt.messages]}
     if prompt.tools:
         body["tools"] = [dict(tool) for tool in prompt.tools]
-    if prompt.response_format:
+    going_on = bool(prefix.segments and prefix.text)
+    if (
+        prompt.response_format and not going_on
+    ):  # a server would begin the form anew within the text, or refuse
         body["response_format"] = dict(prompt.response_format)
-    if prefix.segments and prefix.text:
+    if going_on:
         if "continue" not in found.can:
             raise Unsupported(
                 f"{found.model} on this server cannot continue a partial answer. Ask from the prompt alone."

@@ -184,6 +184,9 @@ class Writing:
             self._show("", tokens - self.tokens)
         ids, told = self._ids, self._sampling.logprobs
         whole = self._wants_ids and len(ids) == tokens
+        # Where ids are not told, nothing is placed by them: chats count tokens that they do not show, the end of text and
+        # the white space around JSON.
+        least, logs, tops = tokens if whole else 1, self._logs, self._tops
         return Segment(
             self.text,
             tuple(ids) if whole else None,
@@ -198,10 +201,8 @@ class Writing:
             ),
             finish=self.finish,
             stopped_by=self._stopped_by,
-            logprobs=tuple(self._logs) if told is not None and len(self._logs) == tokens else None,
-            top_logprobs=tuple(top[:told] for top in self._tops)
-            if told and len(self._tops) == tokens
-            else None,
+            logprobs=tuple(logs) if told is not None and least <= len(logs) <= tokens else None,
+            top_logprobs=tuple(top[:told] for top in tops) if told and least <= len(tops) <= tokens else None,
             payload=self._payload(reasoning),
         )
 
