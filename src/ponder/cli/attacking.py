@@ -86,11 +86,12 @@ def white_box(models: Mapping[str, str | None]) -> Iterator[dict[str, Engine]]:
 def search(asked: Asked, engine: Engine, told: Callable[[str], None]) -> None:
     """Find the soft tokens of each goal and strength, and give them to the engine."""
     for soft in asked.searches:
+        told(f"Looking for {soft.tokens} soft tokens for {soft.goal}, in {soft.steps:,} steps.")
         losses: list[float] = []
         anyio.run(soft.find, cast("WhiteBox", engine), lambda _, loss, heard=losses: heard.append(loss))
         told(
-            f"{soft.tokens} soft tokens for {soft.goal}: -log p of what is wanted went from {losses[0]:.2f} to "
-            f"{losses[-1]:.2f} nats in {soft.steps:,} steps on {LEARNT} other problems."
+            f"Found: -log p of what is wanted went from {losses[0]:.2f} nats in the first step to {losses[-1]:.2f} in the "
+            f"last, on {LEARNT} problems that are not attacked."
         )
 
 
