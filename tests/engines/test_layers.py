@@ -598,6 +598,38 @@ def test_a_dead_server_is_asked_once_a_second_and_found_again_within_two():
     assert len(while_open) >= 20
 
 
+def test_of_many_at_once_five_failures_in_a_row_are_no_sign_of_death():
+    class Unlucky(Layer):
+        """Of all that are asked, the first twenty fail, one after the other."""
+
+        asked = 0
+
+        async def extend(self, prefix, sampling, watch=None):
+            self.asked += 1
+            turn = self.asked
+            await anyio.sleep(turn / 100)
+            if turn <= 20:
+                raise TransientError("refused")
+            return await self.engine.extend(prefix, sampling, watch)
+
+    async def main(many):
+        breaking = Breaking(Unlucky(Scripted(SCRIPT)))
+        states = []
+
+        async def one():
+            with contextlib.suppress(TransientError):
+                await breaking.extend(ASK, SEEDED)
+            states.append(breaking.open)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(many):
+                group.start_soon(one)
+        return states
+
+    assert not any(run(lambda: main(60))), "forty come back"
+    assert run(lambda: main(20))[-1], "none does"
+
+
 def test_a_server_that_names_a_time_or_refuses_is_alive():
     errors = [TransientError("busy", retry_after=1.0)] * 9 + [EngineError("no such model")] * 9
     breaking = Breaking(Failing(Scripted(SCRIPT), *errors), failures=2)

@@ -54,7 +54,11 @@ class Trying(Layer):
 
 
 async def crowd(names, runs, *, replay, seed, dialect):
-    """So many runs at once, of these strategies in turn; what came of them."""
+    """So many runs, at most 250 at once, of these strategies in turn; what came of them.
+
+    More at once are more than server and clients, which share a process, can serve in the patience that each call has.
+    """
+    at_once = asyncio.Semaphore(250)
     faults = Faults.parse("usual", seed)
     async with served(dialect, solver(), faults=faults, patience=3.0, retry_after=0.05) as (mock, server):
         most = []
@@ -65,9 +69,10 @@ async def crowd(names, runs, *, replay, seed, dialect):
         async def one(i):
             await asyncio.sleep(i * 0.004)
             try:
-                result, events = await attempt(
-                    names[i % len(names)], engine, Budget(tokens=2000, seconds=120.0), seed=i
-                )
+                async with at_once:
+                    result, events = await attempt(
+                        names[i % len(names)], engine, Budget(tokens=2000, seconds=120.0), seed=i
+                    )
             except (EngineError, AllFailed) as error:
                 came[f"failed: {error}"[:6]] += 1
                 return

@@ -22,6 +22,8 @@ T = TypeVar("T")
 class Breaking(Layer):
     """After so many failures in a row, lets one call in each `pause` through, until one comes back.
 
+    So many are at least as many as there are calls in flight: of hundreds at once, five that fail one after the other are
+    no sign of death, only of a bad day.
     All others fail at once with a TransientError that says when to ask again. Only a TransientError that names no
     time is a failure: whoever says "in ten seconds", or refuses a request, is alive.
     """
@@ -32,13 +34,14 @@ class Breaking(Layer):
         super().__init__(engine)
         self._most, self._pause = failures, pause
         self._failed = 0  # in a row
+        self._in_flight = 0
         self._next = 0.0  # when the next may try
         self._trying = False
 
     @property
     def open(self) -> bool:
         """Whether the server is taken to be dead."""
-        return self._failed >= self._most
+        return self._failed >= max(self._most, self._in_flight)
 
     async def extend(
         self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
@@ -51,6 +54,7 @@ class Breaking(Layer):
 
     async def _guarded(self, call: Callable[..., Awaitable[T]], *asked: Any) -> T:
         tries = self._admitted()
+        self._in_flight += 1
         try:
             outcome = await call(*asked)
         except TransientError as error:
@@ -65,6 +69,7 @@ class Breaking(Layer):
             self._failed = 0
             return outcome
         finally:
+            self._in_flight -= 1
             if tries:
                 self._trying = False
 
