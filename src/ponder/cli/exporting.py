@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ponder.cli.past import opened
+from ponder.cli.terminal import say
 from ponder.core.errors import StoreError, UsageError
 from ponder.evals.attacks import hit
 from ponder.evals.inspect_logs import inspect_logs
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 
 FORMS = {"jsonl": "outcomes.jsonl", "parquet": "outcomes.parquet", "inspect": "logs"}
 """The forms of an export, and where each goes if nothing is said."""
+
+
+def see_whole(settings: config.Settings, run: str, to: str | None) -> None:
+    """Write the report where one is asked for; else say how to get it."""
+    if to:
+        write_report(settings, run, to)
+    else:
+        say(f"See it whole: ponder report {run}")
 
 
 def write_report(

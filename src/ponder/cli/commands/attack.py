@@ -115,8 +115,5 @@ def attack(
         )
     for shown in attacking.tables(past.measured(settings, path.stem)):
         out().print(shown)
-    if report:
-        exporting.write_report(settings, path.stem, report)
-    else:
-        say(f"See it whole: ponder report {path.stem}")
+    exporting.see_whole(settings, path.stem, report)
     raise SystemExit(code)

@@ -197,8 +197,5 @@ def eval_(
     out().print(past.table(measured))
     for shown in attacking.tables(measured):
         out().print(shown)
-    if report:
-        exporting.write_report(settings, path.stem, report)
-    else:
-        say(f"See it whole: ponder report {path.stem}")
+    exporting.see_whole(settings, path.stem, report)
     raise SystemExit(code)

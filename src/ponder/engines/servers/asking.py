@@ -101,9 +101,8 @@ def chat(found: Found, prefix: Prefix) -> dict[str, Any]:
     if prompt.tools:
         body["tools"] = [dict(tool) for tool in prompt.tools]
     going_on = bool(prefix.segments and prefix.text)
-    if (
-        prompt.response_format and not going_on
-    ):  # a server would begin the form anew within the text, or refuse
+    # In the middle of a text a server would begin the form anew, or refuse.
+    if prompt.response_format and not going_on:
         body["response_format"] = dict(prompt.response_format)
     if going_on:
         if "continue" not in found.can:

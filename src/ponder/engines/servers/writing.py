@@ -62,9 +62,8 @@ class Writing:
         self._sampling, self._watch = sampling, watch
         self._stop_ids = frozenset(sampling.stop_ids if by_id else ())
         self._keeps_stop, self._exact, self._wants_ids = keeps_stop, exact, ids
-        self._texts: list[
-            str
-        ] = []  # in the order in which they came: to add them up as they come takes squared time
+        # In the order in which they came: to add them up as they come takes squared time.
+        self._texts: list[str] = []
         self._length = 0
         self._most_of_stop = max(map(len, sampling.stop), default=1) - 1
         self._tail = self._end_of(earlier)  # in which a stop string may have begun
