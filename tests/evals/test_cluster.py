@@ -1,5 +1,6 @@
 """An evaluation on a Ray cluster comes out as one in a single process, whoever dies on the way."""
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from sandbox.boxes import needed
 
 from ponder import config
 from ponder.cli.app import _with_address
@@ -22,6 +24,7 @@ from ponder.evals.replay import replay
 from ponder.evals.replay import told as said_of
 from ponder.evals.simulated import Simulated
 from ponder.evals.study import finished, item_body, study
+from ponder.evals.tasks import load
 from ponder.evals.values import Arm
 from ponder.runtime.equality import Equality
 from ponder.store import RunFile, RunWriter
@@ -231,6 +234,26 @@ def test_a_problem_that_kills_its_workers_is_left_out_and_named(head, tmp_path):
         assert {item for _, _, item, _ in finished(file)} == {item.problem.id for item in plan.items} - {
             deadly.id
         }
+
+
+@needed
+def test_tests_that_are_wrong_are_told_to_whoever_asked(head, tmp_path):
+    def row(name, solution):
+        asked = f'def {name}(n):\n    """Twice n.\n    >>> {name}(2)\n    4\n    """\n'
+        test = "def check(candidate):\n    assert candidate(3) == 6\n"
+        return {"prompt": asked, "entry_point": name, "test": test, "canonical_solution": solution}
+
+    rows = [row("double", "    return n\n"), row("twice", "    return 2 * n\n")]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    plan = Plan(load(str(path)).items, (Arm("self-consistency:n=1,temperature=0.8,top_k=0", "4k"),), (0,))
+    writer, wrong = made(tmp_path, plan), {}
+    anyio.run(cluster(head, writer, plan, wrong=wrong).run)
+    writer.close()
+    assert list(wrong) == ["mine/1"]
+    assert "solution fails" in wrong["mine/1"]
+    with RunFile.open(writer.path) as file:
+        assert {o.item: o.correct for o in study(file).outcomes} == {"mine/1": None, "mine/2": False}
 
 
 def test_more_workers_than_processors_are_refused(head, tmp_path):

@@ -9,7 +9,7 @@ from support import Keys
 
 from ponder.core import events as e
 from ponder.core.calls import Usage
-from ponder.core.errors import NoSandbox
+from ponder.core.errors import NoSandbox, UnknownName, UsageError
 from ponder.core.executions import Call, Execution
 from ponder.evals.executions import Shared, recorded
 from ponder.evals.graders import Graders
@@ -65,10 +65,47 @@ def test_rows_of_both_kinds_are_problems(tmp_path):
     assert "return 2 * helper" not in one.problem.question
     (two,) = loaded(tmp_path, MBPP).items
     assert "assert plus(1) == 2" in two.problem.question
+    assert "plus(-1)" not in two.problem.question
     assert "plus(10)" not in two.problem.question
     assert two.meta["function"] == "plus"
+    assert [line.partition(" == ")[0] for line in two.meta["test"].split("\n")] == [
+        "assert plus(1)",
+        "assert plus(-1)",
+        "assert plus(10)",
+    ]
     again = item_of(one.problem.id, json.loads(json.dumps(item_body(one))))
     assert (again.problem, again.meta, again.gold) == (one.problem, one.meta, one.gold)
+
+
+def test_problems_on_which_choosing_by_examples_shows_nothing_are_families_of_their_own(tmp_path):
+    alone = MBPP | {"task_id": 3, "test_list": MBPP["test_list"][:1], "challenge_test_list": []}
+    silent = ROW | {"prompt": 'def double(n):\n    """Twice n."""\n'}
+    unread = MBPP | {"task_id": 4, "test_list": ["assert set(plus(1)) == {2}", "assert plus(2) == 3"]}
+    found = loaded(tmp_path, MBPP, alone, silent, unread)
+    assert [item.family for item in found.items] == [
+        "",
+        "mine, no test that is not shown",
+        "mine, no example that can be read",
+        "mine, no example that can be read",
+    ]
+    assert all(set(item.meta) == {"function", "test", "given", "solution"} for item in found.items)
+    assert ["2 of 4 problems have no example" in c for c in found.complaints] == [True, False]
+    assert "1 of 4 problems have no test that is not shown" in found.complaints[1]
+
+
+def test_how_many_tests_are_shown_can_be_said(tmp_path):
+    loaded(tmp_path, MBPP)
+    path = tmp_path / "mine.jsonl"
+    for shown, n in (("1", 1), ("2", 2), ("all", 2), ("9", 2)):
+        (item,) = load(f"{path}:shown={shown}").items
+        assert item.problem.question.count("assert plus") == n
+        assert item.family == ""  # the challenge tests are hidden
+    for wrong in ("0", "-1", "none", "1.5"):
+        with pytest.raises(UsageError, match="shown=all"):
+            load(f"{path}:shown={wrong}")
+    path.write_text('{"question": "x?", "answer": "1"}', "utf-8")
+    with pytest.raises(UnknownName, match="no programming problems"):
+        load(f"{path}:shown=1")
 
 
 def test_rows_that_are_wrong_are_named_and_the_rest_is_kept(tmp_path):
@@ -117,10 +154,11 @@ def test_nobody_is_graded_by_tests_that_their_own_solution_fails(tmp_path):
     (item,) = loaded(tmp_path, MBPP).items  # its solution knows no `one`
     (sound,) = loaded(tmp_path, MBPP | {"code": "def plus(n): return n + 1", "task_id": 3}).items
     answer = "def plus(n):\n    return n + 1"
+    other = "def plus(n): return 2 if n == 1 else 0"
     grades, wrong = graded(
-        [(item, answer), (sound, answer), (sound, "def plus(n): return 2 if n == 1 else 0")]
+        [(item, None), (item, ""), (item, answer), (sound, answer), (sound, other), (sound, None)]
     )
-    assert grades == [None, True, False]
+    assert grades == [None, None, None, True, False, False]
     assert list(wrong) == ["mine/2"]
 
 

@@ -39,6 +39,25 @@ ROWS = {
         for n in range(20)
     ],
     "me/mine": [{"ask": "x?", "gold": "7"}],
+    "openai/openai_humaneval": [
+        {
+            "task_id": "HumanEval/0",
+            "prompt": 'def one(n):\n    """\n    >>> one(1)\n    1\n    """\n',
+            "canonical_solution": "    return n\n",
+            "test": "def check(candidate):\n    assert candidate(2) == 2\n",
+            "entry_point": "one",
+        }
+    ],
+    "google-research-datasets/mbpp": [
+        {
+            "task_id": 11,
+            "text": "Write it.",
+            "code": "def one(n): return n",
+            "test_list": ["assert one(1) == 1", "assert one(2) == 2"],
+            "test_setup_code": "",
+            "challenge_test_list": [],
+        }
+    ],
 }
 
 
@@ -87,6 +106,15 @@ def test_the_usual_ones_by_short_name(offline, spec, asked, gold, name):
     assert (item.gold, item.problem.id, item.problem.kind, item.grader) == (gold, name, "math", "math")
 
 
+def test_programming_problems_are_graded_by_their_tests(offline):
+    for name, question in (("humaneval", ">>> one(1)"), ("mbpp", "assert one(1) == 1")):
+        (item,) = load(name).items
+        assert (item.grader, item.problem.kind, item.meta["function"]) == ("tests", "code", "one")
+        assert question in item.problem.question
+        assert "2" not in item.problem.question
+    assert "assert one(2)" in load("mbpp:shown=2").items[0].problem.question
+
+
 def test_any_other_with_its_split_and_fields(offline):
     item = load("hf:me/mine:split=dev,config=c,question=ask,kind=math").items[0]
     assert offline == [("me/mine", "c", "dev", None)]
@@ -107,5 +135,5 @@ def test_gpqa_shuffles_its_choices_by_the_seed(offline):
 
 
 def test_every_short_name_is_known_with_its_fields():
-    assert set(hub.KNOWN) == {"gsm8k", "math-500", "aime24", "aime25", "gpqa-diamond"}
+    assert set(hub.KNOWN) == {*("gsm8k", "math-500", "aime24", "aime25", "gpqa-diamond", "humaneval", "mbpp")}
     assert {source.name for source in hub.KNOWN.values()} <= set(ROWS)

@@ -180,6 +180,7 @@ def evaluate(
                 writer=writer,
                 known=known,
                 finished=done,
+                wrong=graders.programs.wrong,
                 tell=tell,
                 say=say,
             )

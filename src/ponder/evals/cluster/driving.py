@@ -19,6 +19,7 @@ from ponder.evals.cluster.relaying import (
     Drawn,
     Graded,
     Happened,
+    Misjudged,
     Opened,
     Over,
     Received,
@@ -60,6 +61,7 @@ class Cluster:
         versions: of ponder, asked here and on every worker: they must be the same.
         writer: of the run file.
         known, finished: as `Evaluation` has them.
+        wrong: where items whose tests are wrong are put, and why (`graders.programs.Programs`).
         tell: called with the tally after each attempt.
         say: called with what a person should know: who works, who died.
 
@@ -76,10 +78,12 @@ class Cluster:
         writer: RunWriter,
         known: Mapping[tuple[str, int], Segment] | None = None,
         finished: frozenset[tuple[str, str, str, int]] = frozenset(),
+        wrong: dict[str, str] | None = None,
         tell: Callable[[Tally], None] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.tally = Tally(len(plan), done=sum(job.name in finished for job in plan.jobs()))
+        self._wrong = {} if wrong is None else wrong
         self._plan, self._outfit, self._address, self._workers = plan, outfit, address, workers
         self._versions, self._writer, self._known, self._finished = (
             versions,
@@ -236,6 +240,8 @@ class Cluster:
             case Counted(more):
                 self.tally.add(more)
                 self._tell(self.tally)
+            case Misjudged(problem, why):
+                self._wrong[problem] = why
             case Over(problem):
                 hand.received.forget(row)
                 hand.portions.pop(problem, None)

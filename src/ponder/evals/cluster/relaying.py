@@ -60,6 +60,13 @@ class Took(NamedTuple):
     """The worker began with an item and has room for another."""
 
 
+class Misjudged(NamedTuple):
+    """The tests of a problem are wrong, and why."""
+
+    problem: str
+    why: str
+
+
 class Over(NamedTuple):
     """A problem has no attempt left; its samples need not be remembered."""
 
@@ -74,7 +81,7 @@ class Broke(NamedTuple):
     usage: bool
 
 
-Row = Attempt | Happened | Graded | Drawn | Counted | Opened | Took | Over | Broke
+Row = Attempt | Happened | Graded | Drawn | Counted | Opened | Took | Misjudged | Over | Broke
 
 
 class Relay:

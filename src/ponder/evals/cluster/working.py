@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ponder.core.errors import PonderError, UsageError
-from ponder.evals.cluster.relaying import Broke, Counted, Opened, Over, Relay, Took
+from ponder.evals.cluster.relaying import Broke, Counted, Misjudged, Opened, Over, Relay, Took
 from ponder.evals.executions import Shared
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, Tally
@@ -127,7 +127,7 @@ class Worker:
                 at_once=outfit.at_once,
                 known=known,
                 tell=self._told,
-                over=lambda problem, samples: self._relay.add(Over(problem, samples)),
+                over=lambda problem, samples: self._over(graders, problem, samples),
             )
             if self._ending:
                 return
@@ -143,6 +143,11 @@ class Worker:
             self._relay.add(Took())
             evaluation.had(portion.finished, portion.known)
             yield portion.item
+
+    def _over(self, graders: Graders, problem: str, samples: frozenset[tuple[str, int]]) -> None:
+        if problem in graders.programs.wrong:
+            self._relay.add(Misjudged(problem, graders.programs.wrong[problem]))
+        self._relay.add(Over(problem, samples))
 
     def _told(self, tally: Tally) -> None:
         """Send what is new, and begin to count anew."""

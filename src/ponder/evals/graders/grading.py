@@ -86,8 +86,8 @@ class Graders:
             raise UnknownName("grader", item.grader, [*EQUAL, GRADER, LINES, TESTS])
         if item.gold is None:
             return None
-        if item.grader == TESTS:
-            return await self._kept(item, answer, self.programs.grade)
+        if item.grader == TESTS:  # no answer, too: nobody is graded by tests that are wrong
+            return await self._kept(item, answer or "", self.programs.grade)
         try:
             if answer is not None and whole:
                 found = find(answer, item.problem.kind, choices=item.problem.choices)
@@ -105,11 +105,9 @@ class Graders:
         return await self._kept(item, answer, self._is_solution)
 
     async def _kept(
-        self, item: Item, answer: str | None, grade: Callable[[Item, str], Awaitable[bool | None]]
+        self, item: Item, answer: str, grade: Callable[[Item, str], Awaitable[bool | None]]
     ) -> bool | None:
         """The grade, from memory if it was given before."""
-        if answer is None or not answer.strip():
-            return False
         known = (item.problem.id, answer)
         if known not in self._known:
             self._known[known] = await grade(item, answer)

@@ -64,6 +64,8 @@ KNOWN: Final[Mapping[str, Source]] = {
         {"question": "Question", "id": "Record ID", "family": "High-level domain"},
         ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"),
     ),
+    "humaneval": Source("openai/openai_humaneval"),
+    "mbpp": Source("google-research-datasets/mbpp", "full"),
 }
 """The usual data sets by their short names."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ponder.core.errors import UsageError
 from ponder.evals.countdown import GRADER as LINES
-from ponder.evals.tasks import coding, countdown_lines, files, gym, hub, lm_eval, suites
+from ponder.evals.tasks import countdown_lines, files, gym, hub, lm_eval, suites
 from ponder.evals.tasks.loaded import Tasks, portion
 from ponder.evals.tasks.rows import OPTIONS, to_items
 from ponder.evals.tasks.spec import read
@@ -30,9 +30,9 @@ def load(spec: str = DEFAULT, *, limit: int | None = None, seed: int = 0, offset
             * a path to a .jsonl, .json or .parquet file, with `question=`, `answer=`, `choices=`, `id=`, `level=`,
               `family=` for the names of its fields where they are not the usual ones, and `kind=` for the kind of
               answer: `mine.jsonl:question=ask,answer=gold,kind=math`. Rows as HumanEval or MBPP have them are programming
-              problems, and are graded by their tests;
+              problems, and are graded by their tests; `shown=` says how many of MBPP's tests the question shows;
             * `hf:owner/name`, with `config=`, `split=`, `revision=` and the options of a file; or one of the short
-              names in `hub.KNOWN`: gsm8k, math-500, aime24, aime25, gpqa-diamond;
+              names in `hub.KNOWN`: gsm8k, math-500, aime24, aime25, gpqa-diamond, humaneval, mbpp;
             * a path to a task of lm-eval: `mine.yaml`;
             * a suite: `sys2bench`;
             * `countdown-lines`: Countdown as self-backtracking writes it, see `ponder.evals.countdown`.
@@ -72,10 +72,6 @@ def load(spec: str = DEFAULT, *, limit: int | None = None, seed: int = 0, offset
 def _file(spec: Spec, limit: int | None, offset: int) -> Tasks:
     spec.only(OPTIONS, "a file")
     rows, complaints = files.rows(Path(spec.name))
-    task = Path(spec.name).stem
-    if not spec.options and coding.are_these(rows):
-        items, more = coding.to_items(rows, task=task, source=spec.name)
-    else:
-        items, more = to_items(rows, spec.options, task=task, source=spec.name)
+    items, more = to_items(rows, spec.options, task=Path(spec.name).stem, source=spec.name)
     complaints += more
     return Tasks(str(spec), tuple(portion(items, spec.name, limit, offset, complaints)), tuple(complaints))

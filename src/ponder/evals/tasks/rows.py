@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ponder.core.errors import UnknownName
 from ponder.core.problem import KINDS, Message, Problem
-from ponder.evals.tasks import fields
+from ponder.evals.tasks import coding, fields
 from ponder.evals.values import Item
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ponder.core.problem import Kind
     from ponder.evals.tasks.files import Row
 
-OPTIONS: Final = (*fields.USUAL, "kind")
-"""What can be said of a file: the name of each field, and the kind of its answers."""
+OPTIONS: Final = (*fields.USUAL, "kind", *coding.OPTIONS)
+"""What can be said of a file: the name of each field, and the kind of its answers; of programming problems something else."""
 
 GRADERS: Final[Mapping[Kind, str]] = {"math": "math", "choice": "choice", "json": "json"}
 """The grader of each kind of answer; every other kind is "exact"."""
@@ -28,7 +28,7 @@ def to_items(
     """One item for each row that has a question, and a complaint for each thing that is not as it should be.
 
     A row without an answer is kept, with no gold: it is run and not graded. Where the choices or the answer of a row
-    make no sense the row is left out.
+    make no sense the row is left out. Programming problems are known by their fields, see `coding`.
 
     Args:
         rows: where each stands, and its fields.
@@ -38,9 +38,16 @@ def to_items(
 
     Raises:
         UsageError: no field looks like a question, or a named one is missing.
-        UnknownName: there is no such kind.
+        UnknownName: there is no such kind, or no such option of these rows.
 
     """
+    if coding.are_these(rows, given):
+        return coding.to_items(rows, given, task=task, source=source)
+    for option in coding.OPTIONS:
+        if option in given:
+            raise UnknownName(
+                f"option of {source}, whose rows are no programming problems", option, fields.USUAL
+            )
     names = fields.columns((key for _, row in rows for key in row), given, source)
     wanted = given.get("kind")
     if wanted is not None and wanted not in KINDS:
