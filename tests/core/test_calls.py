@@ -14,6 +14,11 @@ from ponder import Budget, Sampling, Usage, UsageError
         ("total=16k, 2min", Budget(total_tokens=16000, seconds=120)),
         ("0", Budget(tokens=0)),
         ("1.5k", Budget(tokens=1500)),
+        ("5.5k", Budget(tokens=5500)),
+        ("1.001k", Budget(tokens=1001)),  # 1000.9999999999999 as a float
+        ("0.0005m", Budget(tokens=500)),
+        ("4.0", Budget(tokens=4)),
+        ("total=2.5k", Budget(total_tokens=2500)),
         ("tokens=7", Budget(tokens=7)),
         ("500ms", Budget(seconds=0.5)),
         ("2M", Budget(tokens=2_000_000)),
@@ -29,6 +34,26 @@ def test_budgets_are_read(text, budget):
 def test_nonsense_budgets_are_refused_with_an_example(text):
     with pytest.raises(UsageError):
         Budget.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("5.5", "5, 6 or 5.5k"),
+        ("4k,calls=2.5", "calls=2 or calls=3"),
+        ("total=0.3", "total=1 or total=0.3k"),
+        ("1.2345k", "1234 or 1235"),
+    ],
+)
+def test_a_part_of_a_token_is_refused_with_what_may_be_meant(text, near):
+    with pytest.raises(UsageError, match=f"no whole number of (tokens|calls). Did you mean {near}\\?"):
+        Budget.parse(text)
+
+
+@pytest.mark.parametrize("limit", [{"tokens": 5.5}, {"total_tokens": 8e3}, {"calls": float("inf")}])
+def test_counts_are_whole_in_python_too(limit):
+    with pytest.raises(UsageError, match="whole number"):
+        Budget(**limit)
 
 
 limits = st.none() | st.integers(0, 10**6)

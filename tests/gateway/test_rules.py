@@ -154,6 +154,8 @@ def test_budgets_come_from_the_first_who_says_them():
         {"deadline_s": 101},
         {"deadline_s": "soon"},
         {"budget": "lots"},
+        {"budget": 5.5},
+        {"budget": "5.5"},
         {"budget_tokens": 0},
     ):
         with pytest.raises(Refusal):
@@ -170,6 +172,7 @@ def test_budgets_come_from_the_first_who_says_them():
         ({"presets": {"a": {"strategy": "majorty"}}}, "Did you mean majority"),
         ({"presets": {"a": {"strategy": "direct", "n": 1}}}, "no setting in"),
         ({"presets": {"a": 5}}, "needs a strategy"),
+        ({"presets": {"a": {"strategy": "direct", "budget": 5.5}}}, "no whole number"),
         ({"effort": {"hihg": "direct"}}, "Did you mean high"),
         ({"effort": {"high": "vote5"}}, "no preset or strategy"),
         ({"gateway": {"strategy": "nothing"}}, "no preset or strategy"),

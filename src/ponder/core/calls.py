@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ponder.core.errors import UnknownName, UsageError
@@ -241,6 +243,8 @@ _NUMBER = r"(\d+(?:\.\d+)?)"
 
 LIMITS: Final = ("tokens", "total_tokens", "seconds", "calls", "dollars")
 """What a budget limits."""
+COUNTED: Final = ("tokens", "total_tokens", "calls")
+"""Those that are whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,18 +262,20 @@ class Budget:
     dollars: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises UsageError for a negative limit."""
+        """Raises UsageError for a negative limit, or a part of a token or of a call."""
         for name in LIMITS:
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise UsageError(f"A budget cannot be negative: {name}={value}.")
+            if value is not None and name in COUNTED and not isinstance(value, Integral):
+                raise UsageError(f"A budget limits {name} to a whole number, not {value}.")
 
     @classmethod
     def parse(cls, text: str) -> Budget:
         """Read "4k", "4k,30s", "calls=20", "total=16k,2min", "$0.02"; the commas join limits of one budget.
 
         Raises:
-            UsageError: a part that is none of these, or a limit given twice.
+            UsageError: a part that is none of these, a part of a token or of a call, or a limit given twice.
 
         """
         limits: dict[str, Any] = {}
@@ -278,7 +284,7 @@ class Budget:
                 raise UsageError(f"The budget {part[:20]!r}... is larger than any. Leave the limit out.")
             if m := re.fullmatch(rf"(?:(tokens|total|calls)=)?{_NUMBER}([km]?)", part):
                 name = {None: "tokens", "total": "total_tokens"}.get(m[1], m[1])
-                amount: float = round(float(m[2]) * _UNITS[m[3]])
+                amount: float = _whole(part, Fraction(m[2]) * _UNITS[m[3]])
             elif m := re.fullmatch(rf"(?:seconds=)?{_NUMBER}(ms|s|min|h)", part):
                 name, amount = "seconds", float(m[1]) * _SECONDS[m[2]]
             elif m := re.fullmatch(rf"(?:dollars=|\$){_NUMBER}", part):
@@ -305,6 +311,21 @@ class Budget:
             *([f"${f'{self.dollars:.9f}'.rstrip('0').rstrip('.')}"] if self.dollars is not None else []),
         ]
         return ",".join(parts) or "unlimited"
+
+
+def _whole(part: str, amount: Fraction) -> int:
+    """The amount that a part of a budget says, which must be whole: 5.5k is 5500, and 5.5 is no number of tokens."""
+    if amount.denominator == 1:
+        return int(amount)
+    what, number = part[: part.find("=") + 1], part.rpartition("=")[2]
+    near = [f"{what}{n}" for n in (int(amount), int(amount) + 1) if n]
+    if what != "calls=" and number[-1] not in "km":
+        near.append(f"{what}{number}k")
+    *others, last = near
+    meant = f"{', '.join(others)} or {last}" if others else last
+    raise UsageError(
+        f"The budget {part!r} is no whole number of {'calls' if what == 'calls=' else 'tokens'}. Did you mean {meant}?"
+    )
 
 
 def _short(n: int) -> str:
