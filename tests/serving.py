@@ -13,7 +13,7 @@ from ponder.mock.server import Mock
 DIALECTS = ("vllm", "sglang", "llama-server", "openai")
 
 
-def run(job, *args, seconds=60.0):
+def run(job, *args, seconds=500.0):
     """On asyncio, within a deadline: what would hang fails."""
 
     async def main():
@@ -45,7 +45,7 @@ def layered(*servers, attempts=4, base=0.02, replay=False):
     return Retrying(Balanced(each), attempts, base=base, cap=0.2, retries=Retries(10_000), replay=replay)
 
 
-async def until(fact, seconds=5.0):
+async def until(fact, seconds=300.0):
     """Wait until something is so; it is looked for again and again, for it happens in another task."""
     async with asyncio.timeout(seconds):
         while not fact():  # noqa: ASYNC110

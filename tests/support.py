@@ -140,7 +140,7 @@ def nodes(events: Sequence[Event]):
     return sorted((e.place, e.parent, e.text) for e in events if e.kind == "extended")
 
 
-def running(pid, within=10):
+def running(pid, within=300):
     """Whether a process is still at work after a while. One that is dead and not yet collected is not."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:

@@ -66,7 +66,7 @@ def test_the_pages_were_found():
 
 def test_what_is_generated_is_up_to_date():
     command = [sys.executable, ROOT / "docs" / "generate.py", "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -97,7 +97,7 @@ def test_python_in_the_docs_compiles(block):
 def test_python_marked_runs_runs(block):
     # In a process of its own: a method that is defined joins the catalogue.
     command = [sys.executable, "-W", "error", "-c", block.text]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
 
 

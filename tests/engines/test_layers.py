@@ -237,7 +237,6 @@ class InThreads(Scripted):
         return await super().extend(prefix, sampling, watch)
 
 
-@pytest.mark.timeout(30)  # what is wrong here waits for ever
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize(
     "layer", [lambda e: Limited(e, 2), lambda e: Cached(e, {})], ids=["limited", "cached"]

@@ -522,7 +522,6 @@ def resident():
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell")
-@pytest.mark.timeout(400)
 def test_ten_thousand_calls_leave_the_memory_as_it_was(smollm2):
     """Answered, cancelled, refused and failing ones."""
     engine = LlamaCpp(smollm2, context=256, sequences=32)

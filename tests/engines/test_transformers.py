@@ -126,7 +126,7 @@ def reads(engine, monkeypatch):
 
 def run(job, *args, backend="asyncio", **named):
     async def main():
-        with anyio.fail_after(60):
+        with anyio.fail_after(500):
             return await job(*args, **named)
 
     return anyio.run(main, backend=backend)

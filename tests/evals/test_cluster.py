@@ -33,7 +33,6 @@ pytest.importorskip("ray", reason="pip install 'ponder[ray]'")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of Ray's own
-    pytest.mark.timeout(400),  # it starts many processes
 ]
 
 MODEL = "simulated:skill=0.4"
@@ -71,7 +70,7 @@ def head():
             yield f"127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=300)
 
 
 def made(folder, plan=PLAN):

@@ -20,8 +20,11 @@ class Item:
     ranges: bool = True
     tells_length: bool = True
     pause: float = 0.0  # between blocks of 64 KiB
-    mute: float = 0.0  # before the first byte of the answer
+    speaks: threading.Event = field(default_factory=threading.Event)  # until then it is asked and says nothing
     type: str = "application/octet-stream"
+
+    def __post_init__(self):
+        self.speaks.set()
 
 
 class Shelf:
@@ -73,7 +76,7 @@ class Shelf:
         if item is None:
             to.send_error(404)
             return
-        time.sleep(item.mute)
+        item.speaks.wait()
         if item.statuses:
             to.send_error(item.statuses.pop(0))
             return

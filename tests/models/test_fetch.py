@@ -75,7 +75,7 @@ def reasons(caught):
     return [why for _, why in caught.value.reasons]
 
 
-def until(true, seconds=10.0):
+def until(true, seconds=300.0):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end
@@ -136,11 +136,12 @@ def test_a_slow_server_is_waited_for(shelf, tmp_path):
 
 
 def test_a_stalled_connection_is_dropped_and_taken_up_again(shelf, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(transfer, "STALL_SECONDS", 1.0)
     item = shelf.put(HUB_PATH, DATA, pause=30)
 
     def soon_quick(done, total, what):
         item.pause = 0  # the first answer already sleeps; the next will not
+        monkeypatch.setattr(transfer, "STALL_SECONDS", 60.0)
 
     assert pull(tiny(hub(shelf)), into=tmp_path, progress=soon_quick).read_bytes() == DATA
     assert shelf.starts(HUB_PATH) == [0, 1 << 16]
@@ -234,17 +235,17 @@ def test_sources_are_tried_in_order_and_each_says_why_it_failed(shelf, tmp_path,
 
 def test_a_silent_host_is_skipped_quickly_and_not_asked_again(shelf, tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "ANSWER_SECONDS", 0.3)
-    shelf.put(HUB_PATH, DATA, mute=0.8)
-    began = time.monotonic()
+    item = shelf.put(HUB_PATH, DATA)
+    item.speaks.clear()
     with pytest.raises(ModelUnavailable) as caught:
         pull(tiny(hub(shelf)), into=tmp_path)
-    assert time.monotonic() - began < 0.7
     assert "did not answer within 0.3 s" in reasons(caught)[0]
     with pytest.raises(ModelUnavailable) as caught:
         pull(tiny(hub(shelf)), into=tmp_path)
     assert reasons(caught)[0].endswith("(not asked again)")
-    assert len(shelf.asked) == 1
+    item.speaks.set()
     until(lambda: not any(t.name.startswith("ponder opening") for t in transfer.threading.enumerate()))
+    assert len(shelf.asked) == 1
 
 
 def test_a_second_source_goes_on_where_the_first_stopped(shelf, tmp_path):

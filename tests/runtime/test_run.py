@@ -257,7 +257,6 @@ def test_ending_before_anything_is_no_error():
     assert (result.answer, result.stop, result.choice) == (None, "deadline", None)
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_run_is_ended_from_another_thread(backend):
     started = threading.Event()

@@ -20,7 +20,7 @@ from ponder.engines.servers.probe import probe
 from ponder.thinking.markers import thought
 
 # It may be alone with this machine, or not.
-pytestmark = [pytest.mark.model, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.model
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ def test_a_long_thought_left_open_gives_no_loose_number():
 
 
 def test_pure_keys_never_do_arithmetic_on_giants():
-    began = time.perf_counter()
+    began = time.thread_time()
     assert key("9" * 10_000, "math") == "num:" + "9" * 10_000
     assert key("-" + "0" * 5_000 + "7", "math") == "num:-7"
     assert key(r"9^{9^{9}}", "math") is None
@@ -82,7 +82,7 @@ def test_pure_keys_never_do_arithmetic_on_giants():
         r"\frac{" * 900,
     ):
         key(text, "math")
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 SEEDS = (
@@ -94,20 +94,20 @@ SEEDS = (
 @pytest.mark.parametrize("seed", SEEDS, ids=ascii)
 def test_a_megabyte_of_anything_is_read_in_time(seed):
     text = (seed * (1_000_000 // len(seed) + 1))[:1_000_000]
-    began = time.perf_counter()
+    began = time.thread_time()
     for kind in ("math", "auto"):
         find(text, kind)
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
     assert took < 4, f"{took:.1f} s for two kinds"
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=ascii)
 def test_keys_of_long_answers_are_quick(seed):
-    began = time.perf_counter()
+    began = time.thread_time()
     for size in (100, 3_900):
         for kind in ("auto", "json"):
             key(("5" + seed * size)[:size], kind)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @settings(max_examples=150, deadline=None)
