@@ -20,7 +20,9 @@ class Item:
     ranges: bool = True
     tells_length: bool = True
     pause: float = 0.0  # between blocks of 64 KiB
-    speaks: threading.Event = field(default_factory=threading.Event)  # until then it is asked and says nothing
+    speaks: threading.Event = field(
+        default_factory=threading.Event
+    )  # until then it is asked and says nothing
     type: str = "application/octet-stream"
 
     def __post_init__(self):
