@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 from evals import test_harness as harness
 
+from ponder.core.errors import StoreError
 from ponder.engines.scripted import Scripted
 from ponder.evals.harness import BEHIND, CROWD
 from ponder.evals.plan import Plan
@@ -44,6 +45,22 @@ def _kept(path: Path) -> tuple[set[object], set[object]]:
     """The samples and the complete attempts that a reader finds in a run file."""
     with RunFile.open(path) as run:
         return set(run.samples()), set(finished(run))
+
+
+def _kept_by(child: subprocess.Popen[str], place: Path) -> tuple[set[object], set[object]]:
+    """What a reader finds while the writer stands still, for reading may take longer than the rest of its work.
+
+    It may have been stopped in a moment in which it locks the file; then it goes on, out of that moment.
+    """
+    while True:
+        child.send_signal(signal.SIGSTOP)
+        try:
+            return _kept(next(place.glob("*.sqlite")))
+        except StoreError as error:
+            if "locked" not in str(error):
+                raise
+            child.send_signal(signal.SIGCONT)
+            time.sleep(0.002)
 
 
 @row(
@@ -98,8 +115,7 @@ def killed(
         if done < kills:
             _until(place / "calls", chance.random() * 2 * stretch, child)
             time.sleep(chance.random() * 0.01)
-            child.send_signal(signal.SIGSTOP)  # reading may take longer than the rest of its work
-            before = _kept(next(place.glob("*.sqlite")))  # what a reader was told a moment before
+            before = _kept_by(child, place)  # what a reader was told a moment before
             samples, attempts = samples | before[0], attempts | before[1]
             resumed += child.poll() is None
             child.send_signal(signal.SIGKILL)

@@ -546,6 +546,20 @@ def test_damage_is_listed_and_never_crashes(tmp_path):
     assert all(run.damage.split(" ", 1)[0].startswith(str(tmp_path)) for run in runs if run.damage)
 
 
+@pytest.mark.parametrize("use", [RunFile.open, RunWriter.resume])
+def test_a_file_that_another_process_locks_is_not_called_damaged(tmp_path, monkeypatch, use):
+    monkeypatch.setattr(schema, "PATIENCE", 0.01)
+    with RunWriter.create(tmp_path) as writer:
+        record(writer)
+    other = sqlite3.connect(writer.path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match=r"locked by another process.*try again\.$"):
+        use(writer.path)
+    other.close()
+    use(writer.path).close()
+
+
 @pytest.mark.parametrize(
     "statement",
     [

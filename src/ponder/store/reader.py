@@ -63,7 +63,7 @@ _COLUMNS = tuple(f.name for f in fields(AttemptRow))
 class RunFile:
     """A run file, open for reading. A run that is being written may be read; each call sees what is committed.
 
-    Every method raises StoreError where the file is damaged.
+    Every method raises StoreError where the file is damaged, or locked by another process for five seconds.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -77,7 +77,7 @@ class RunFile:
         """Open without trust: read-only, sizes limited, nothing in the file is executed.
 
         Raises:
-            StoreError: it is missing, damaged, no run file, or of a version made after this one.
+            StoreError: it is missing, damaged, no run file, held by another process, or of a version made after this one.
 
         """
         return cls(path, schema.to_read(path))
@@ -225,7 +225,7 @@ class RunFile:
         except (StoreError, UsageError):
             raise
         except (sqlite3.Error, LookupError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            raise schema.damaged(self.path, error) from error
+            raise schema.unreadable(self.path, error) from error
 
 
 class Samples(Mapping[tuple[str, int], "Segment"]):

@@ -22,6 +22,9 @@ APPLICATION = 0x706E6472  # "pndr": tells a run file from any other SQLite file
 LARGEST = 64 << 20
 """Bytes in one value at most. The longest segment a model writes takes one or two million."""
 
+PATIENCE = 5.0
+"""Seconds that one waits for another process to let go of the file, which it holds for moments."""
+
 _META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 _ATTEMPTS = (
     "CREATE TABLE attempts (id INTEGER PRIMARY KEY, problem TEXT NOT NULL, question TEXT NOT NULL, "
@@ -81,7 +84,7 @@ def lay_out(connection: sqlite3.Connection, version: int | None = None) -> None:
 
 def to_write(path: Path) -> sqlite3.Connection:
     """Open an existing run file of this version for its one writer: write-ahead log, every commit on disk."""
-    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
         version = _version(connection, path)
@@ -101,7 +104,7 @@ def to_read(path: Path) -> sqlite3.Connection:
     """Open any file that claims to be a run file, trusting nothing in it, and never changing it.
 
     Raises:
-        StoreError: it is missing, damaged, no run file, or of a version made after this one.
+        StoreError: it is missing, damaged, no run file, held by another process, or of a version made after this one.
 
     """
     if not path.is_file():
@@ -111,7 +114,9 @@ def to_read(path: Path) -> sqlite3.Connection:
         try:
             connection = _connect(path, "mode=ro")
             version = _version(connection, path)
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if is_held(error):
+                raise
             # A file left in write-ahead mode on a medium that takes no files beside it. Reading it as it
             # stands is right only if nothing waits in a log.
             log = path.with_name(path.name + "-wal")
@@ -125,15 +130,30 @@ def to_read(path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: a message of SQLite's quotes the file
         if connection is not None:
             connection.close()
-        raise damaged(path, error) from error
+        raise unreadable(path, error) from error
     except BaseException:
         if connection is not None:
             connection.close()
         raise
 
 
+def is_held(error: BaseException) -> bool:
+    """Whether another process locks the file: for moments only, unless it was stopped in one of them."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the others say more of it
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def unreadable(path: Path, error: BaseException) -> StoreError:
+    """What is said of a file that SQLite, or we, cannot read."""
+    if is_held(error):
+        return StoreError(
+            f"{path} is locked by another process, which may be suspended. Let it go on or end it, then try again."
+        )
+    return damaged(path, error)
+
+
 def damaged(path: Path, error: object) -> StoreError:
-    """What is said of a file that cannot be read."""
+    """What is said of a file that holds what no run file does."""
     return StoreError(
         f"{path} is damaged or no run file ({error}). Restore it from a copy, or delete it and run again."
     )
@@ -151,7 +171,7 @@ def _connect(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{how}",
         uri=True,
-        timeout=5,
+        timeout=PATIENCE,
         isolation_level=None,
         check_same_thread=False,
     )

@@ -190,10 +190,10 @@ class RunWriter:
                 raise
         except BaseException as error:
             lock.release()
-            if isinstance(error, sqlite3.OperationalError):
+            if isinstance(error, sqlite3.OperationalError) and not schema.is_held(error):
                 raise _cannot(path, error) from error
             if isinstance(error, sqlite3.Error | ValueError):
-                raise schema.damaged(path, error) from error
+                raise schema.unreadable(path, error) from error
             raise
 
     def attempt(self, **labels: Any) -> Recording:

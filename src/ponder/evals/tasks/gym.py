@@ -12,7 +12,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ponder.core.errors import UnknownName, UsageError
@@ -67,7 +69,7 @@ class Wanted:
 def environment() -> dict[str, str]:
     """What a process that makes or scores items may know: where modules are, and one order of sets for all."""
     return {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONPATH": os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place),
         "PYTHONSAFEPATH": "1",
         "PYTHONHASHSEED": "0",
         "OPENBLAS_NUM_THREADS": "1",
@@ -168,16 +170,18 @@ def names() -> list[str]:
 
 
 def _asked(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a process of its own answers."""
+    """What a process of its own answers, in a folder of its own: a few items are made by programs that write files."""
     check()
-    done = subprocess.run(
-        [sys.executable, "-m", "ponder.evals.tasks._gym"],
-        input="".join(json.dumps(request) + "\n" for request in requests),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run(
+            [sys.executable, "-m", "ponder.evals.tasks._gym"],
+            input="".join(json.dumps(request) + "\n" for request in requests),
+            capture_output=True,
+            text=True,
+            cwd=place,
+            env=environment(),
+            check=False,
+        )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode or len(lines) < 2:
         reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
