@@ -10,6 +10,7 @@ import aiohttp
 import anyio
 import openai
 from serving import run, until
+from support import Forms
 from support import Keys as Equal
 
 from ponder.core.calls import Budget
@@ -45,7 +46,7 @@ def gateway(served, tables=None, keys=None):
         {one.name: one for one in served},
         options,
         keys,
-        World(Equal(), ByName(), usage_mode=options.usage_mode),
+        World(Equal(), ByName(), usage_mode=options.usage_mode, forms=Forms()),
     )
 
 

@@ -1,5 +1,6 @@
 """What several tests share: runs on the scripted engine, on trio's virtual clock."""
 
+import json
 import math
 import random
 import re
@@ -12,11 +13,12 @@ import anyio.lowlevel
 import trio
 import trio.testing
 
-from ponder import Budget, EngineError, Problem, Score, TransientError
+from ponder import Budget, EngineError, Problem, Score, TransientError, UsageError
 from ponder.core.events import Event
 from ponder.core.executions import Execution
 from ponder.core.protocols import Ability
 from ponder.engines.scripted import Scripted
+from ponder.runtime._schemas import misfit
 from ponder.runtime.solve import solve
 from ponder.scorers import ByName
 from ponder.strategies import parse
@@ -33,6 +35,17 @@ class Keys:
         for _ in range(sum(map(len, given)) % 3):  # as the real one may, and for longer for some
             await anyio.lowlevel.checkpoint()
         return [answers.key(a, kind) or f"text:{a}" for a in given]
+
+
+class Forms:
+    """What keeps to a schema and what does not, without a process."""
+
+    async def misfit(self, value, schema):
+        await anyio.lowlevel.checkpoint()
+        try:
+            return misfit(json.dumps(schema), value)
+        except ValueError as error:
+            raise UsageError(f"The JSON schema cannot be used: {error}. Change it.") from None
 
 
 class Pretending:

@@ -18,6 +18,7 @@ from ponder.core.errors import NoSandbox, UsageError
 from ponder.core.problem import Problem
 from ponder.runtime.equality import Equality
 from ponder.runtime.preflight import check_memory, check_roles, executes, misfits
+from ponder.runtime.schemas import Schemas
 from ponder.runtime.solve import solve as run_once
 from ponder.strategies import parse
 
@@ -129,6 +130,7 @@ async def asolve(
     for told in misfits([chosen], engines, policies):
         warnings.warn(told, stacklevel=2)
     equality = Equality()
+    forms = None if problem.schema is None else Schemas()
     try:
         return await run_once(
             problem,
@@ -145,10 +147,13 @@ async def asolve(
             live=live,
             trace=trace,
             started=started,
+            forms=forms,
         )
     finally:
         with anyio.CancelScope(shield=True):
             await equality.aclose()
+            if forms is not None:
+                await forms.aclose()
             if ours is not None:
                 await ours.aclose()
 

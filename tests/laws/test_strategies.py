@@ -1,7 +1,9 @@
 """What holds for every strategy in the catalogue, whatever the budget, the timing and the faults."""
 
+import json
 import random
 import re
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -15,6 +17,10 @@ from ponder.engines.scripted import Scripted
 from ponder.runtime.preflight import executes, preflight
 from ponder.strategies import CATALOGUE, parse
 
+SIX_SEVENS = {"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}
+AS_JSON = replace(
+    QUESTION, response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": SIX_SEVENS}}
+)
 BUDGETS = ["0", "1", "7", "40", "100", "calls=1", "calls=3", "total=200", "1s", None]
 DELAYS = {
     "none": 0.0,
@@ -44,7 +50,7 @@ def number(answer):
     return answer and re.findall(r"\d+", answer)[-1]
 
 
-def script(prefix):
+def in_words(prefix):
     asked = prefix.prompt.messages[-1].text
     first = prefix.prompt.messages[0].text
     if "Do not write code yet" in first:
@@ -71,7 +77,7 @@ def script(prefix):
 
 
 def solver(**options):
-    return Scripted(script, **options)
+    return Scripted(in_words, **options)
 
 
 def lawful(result, budget, engine):
@@ -132,6 +138,38 @@ def test_faults_end_in_an_answer_or_in_a_named_error(name, budget, share):
             assert not engine.failures
         assert result.failed == engine.failures or result.stop != "finished"
         assert events[-1].kind == "finished"
+
+
+@every_strategy
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("budget", ["7", "40", "100", "calls=3", "1s", None])
+def test_json_keeps_to_its_schema_or_is_marked(name, budget, held):
+    """On an engine that holds whole texts to a schema, as servers do, and on one that does so only if it is told in words."""
+
+    def script(prefix):
+        prompt = prefix.prompt
+        assert prompt.response_format is None or not prefix.text, (
+            "nobody is asked for JSON in the middle of a text"
+        )
+        told = "JSON schema" in prompt.messages[-1].text
+        if told or (held and prompt.response_format is not None):
+            return {f'{{"answer": {n}}}': p for n, p in ((41, 0.15), (42, 0.7), (43, 0.15))}
+        return in_words(prefix)
+
+    engine = Scripted(script, delay=DELAYS["ragged"])
+    more = {"problem": AS_JSON, "forms": support.Forms()}
+    result, _ = virtual(partial(support.attempt, **more), name, engine, budget)
+    lawful(result, budget, engine)
+    assert result.usage.completion == engine.completion_tokens
+    if budget is None:
+        assert result.form.kept
+        assert result.stop == "finished"
+    if result.choice is not None and result.form.kept:
+        assert json.loads(result.answer)["answer"] in (41, 42, 43)
+    elif result.choice is not None:
+        assert result.answer is None
+        assert result.form.why
+        assert result.stop in ("budget", "deadline")
 
 
 @every_strategy

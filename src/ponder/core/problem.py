@@ -72,6 +72,14 @@ class Problem:
         return cls(name, (Message("user", question),), kind)
 
     @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema that the answer is to keep to; None where JSON is not asked for."""
+        if self.response_format is None or self.response_format.get("type") == "text":
+            return None
+        found = (self.response_format.get("json_schema") or {}).get("schema")
+        return found if found is not None else {"type": "object"}
+
+    @property
     def question(self) -> str:
         """The last user turn's text."""
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")

@@ -19,6 +19,7 @@ from ponder.gateway.replying import DONE, SSE, Outbox
 from ponder.gateway.showing import Showing
 from ponder.runtime.attempt import GRACE
 from ponder.runtime.preflight import check_memory, check_roles, preflight
+from ponder.runtime.schemas import Schemas
 from ponder.runtime.solve import solve
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ponder.core.calls import Budget, Usage
     from ponder.core.policy import Policy
     from ponder.core.prefix import Prefix
-    from ponder.core.protocols import Engine, KeysOf, Result, Scorer, Strategy
+    from ponder.core.protocols import Engine, FormsOf, KeysOf, Result, Scorer, Strategy
     from ponder.gateway.asked import Asked
     from ponder.gateway.choosing import Chosen
     from ponder.gateway.options import UsageMode
@@ -51,6 +52,7 @@ class World:
     roles: Mapping[str, Engine] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     usage_mode: UsageMode = "openai"
+    forms: FormsOf = field(default_factory=Schemas)
 
 
 @dataclass
@@ -119,6 +121,11 @@ class Answering:
 
     async def streamed(self, strategy: Strategy, reply: Reply) -> None:
         """Answer as it comes: a role, progress, what is visible of the answer, its rest, how it ended."""
+        problem = self.asked.problem
+        if self.chosen.strategy is not None and problem is not None and problem.schema is not None:
+            await self.world.forms.misfit(
+                None, problem.schema
+            )  # it can be refused only before the stream begins
         await reply.start(
             200, {**SSE, "x-ponder-strategy": self.chosen.name.encode("ascii", "replace").decode()}
         )
@@ -172,12 +179,20 @@ class Answering:
             watchers=[self._saw],
             live=[self._wrote] if self._outbox is not None and self.asked.n == 1 else [],
             within=self.ledger,
+            forms=None if self.chosen.strategy is None else self.world.forms,
             together=self._outbox is None and seed is None and not self.chosen.deadline,
         )
         if result.choice is None or (
             result.stop in ("budget", "deadline") and self.asked.ponder.get("on_exhausted") == "error"
         ):
             raise self._nothing(result)
+        if result.form is not None and not result.form.kept and not result.choice.path.cut:
+            raise Refusal(
+                "schema_not_kept",
+                f"The answer does not keep to the JSON schema, nor did the model when it was asked to write it anew: "
+                f"{result.form.why}. Use another model, or a server that holds texts to a schema.",
+                "response_format",
+            )
         if isinstance(strategy, AsIs):
             return result, [c.path for c in result.choice.candidates]
         return result, [path for path, _ in top(result, self.asked.n)]

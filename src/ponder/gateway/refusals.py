@@ -54,6 +54,9 @@ KINDS: Final[dict[str, Kind]] = {
     "client_closed_request": Kind(499, _BAD, "the client left; only the log and /metrics say so"),
     "internal_error": Kind(500, "server_error", "a mistake of ours; the log has it"),
     "upstream_error": Kind(502, _UP, "the model, or the way to it, failed, tries included"),
+    "schema_not_kept": Kind(
+        502, _UP, "the answer does not keep to the JSON schema, and writing it anew did not help"
+    ),
     "all_samples_failed": Kind(502, _UP, "every sample failed"),
     "overloaded": Kind(503, _BUSY, "too many requests are served, and wait"),
     "paused": Kind(503, _BUSY, "someone paused this server"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ponder.core.markers import Markers
     from ponder.core.prefix import Prefix
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Candidate, Result
+    from ponder.core.protocols import Candidate, Form, Result
     from ponder.gateway.choosing import Chosen
     from ponder.gateway.options import UsageMode
 
@@ -156,6 +156,7 @@ def receipt(
         "vote": {"answer": votes[0][0], "share": round(votes[0][1] / whole, 4)} if votes and whole else None,
         "answer": result.answer,
         "selected": selected,
+        **({"schema": _told(result.form)} if result.form is not None else {}),
         "budget": {"limit": chosen.budget.tokens, "spent": spent.completion},
         "usage": {
             "prompt_tokens_billed": spent.prompt,
@@ -167,6 +168,11 @@ def receipt(
             "estimated": spent.estimated,
         },
     }
+
+
+def _told(form: Form) -> dict[str, Any]:
+    """Whether the answer keeps to the schema, and whether it was written anew for that."""
+    return {"kept": form.kept, "rewritten": form.again, **({"why": form.why} if form.why else {})}
 
 
 def trace(events: Sequence[e.Event]) -> list[dict[str, Any]]:

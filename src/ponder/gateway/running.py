@@ -19,6 +19,7 @@ from ponder.gateway.app import Gateway
 from ponder.gateway.connections import IDLE_SECONDS, Connection
 from ponder.gateway.hosts import loopback
 from ponder.runtime.equality import Equality
+from ponder.runtime.schemas import Schemas
 
 if TYPE_CHECKING:
     import socket
@@ -77,13 +78,14 @@ def serve(
     gc.set_threshold(*gc.get_threshold()[:2], RARELY)
 
     async def main() -> None:
-        equality = Equality()
+        equality, forms = Equality(), Schemas()
         try:
-            world = World(equality, config.scorers(), roles, policies, options.usage_mode)
+            world = World(equality, config.scorers(), roles, policies, options.usage_mode, forms)
             await running(Gateway(served, options, keys, world), listening, ready, again)
         finally:
             with anyio.CancelScope(shield=True):
                 await equality.aclose()
+                await forms.aclose()
 
     anyio.run(main, backend_options={"use_uvloop": sys.platform != "win32"})
 

@@ -126,10 +126,13 @@ def _content(content: Any) -> str | tuple[Mapping[str, Any], ...]:
 def _chat(dialect: str, body: Mapping[str, Any]) -> Prefix:
     messages = messages_of(body)
     goes_on = GOES_ON.get(dialect)
+    form = body.get("response_format")
     asked = goes_on == "" or (goes_on is not None and body.get(goes_on))
     if asked and messages[-1].role == "assistant":
+        if form:
+            raise UsageError("A response_format cannot be kept to in the middle of a text.")
         return Prefix(Prompt(messages[:-1])) + messages[-1].text
-    return Prefix(Prompt(messages))
+    return Prefix(Prompt(messages, response_format=form))
 
 
 def _raw(body: Mapping[str, Any], decode: Callable[[Sequence[int]], str | None]) -> Prefix:

@@ -18,14 +18,13 @@ are not taken for equal. `\log` without a base is to base ten.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import signal
 import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from ponder.runtime.forking import serve
+from ponder.runtime.forking import output, prepare, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,15 +58,10 @@ _LEXED = re.compile(r"\\(?:mod|pmod|bmod|underbrace|overbrace|text|mbox)|[\"'#&@
 
 def main() -> None:
     """Answer lines until standard input ends."""
-    _limit_memory()
+    prepare(MEMORY)
     sys.setrecursionlimit(1_500)
-    import logging
-
-    logging.disable(logging.CRITICAL)
     _import_and_warm()
-    out = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # a library that prints must not write between our lines
-    serve(answer, out)
+    serve(answer, output())
 
 
 def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -81,15 +75,6 @@ def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"id": request["id"], "key": None}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _limit_memory() -> None:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _import_and_warm() -> None:

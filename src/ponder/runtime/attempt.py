@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ponder.core.errors import UnknownName, Unsupported
 from ponder.core.protocols import Candidate, Choice, Tokenizes, TokenizesAfar
@@ -14,7 +14,7 @@ from ponder.thinking.called import canonical_calls
 from ponder.thinking.markers import FAMILIES, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ponder.core import events as e
     from ponder.core.calls import Usage
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ponder.core.markers import Markers
     from ponder.core.policy import Policy
     from ponder.core.prefix import Prefix
-    from ponder.core.problem import Problem
-    from ponder.core.protocols import Engine, KeysOf, Memory, Scorer
+    from ponder.core.problem import Kind, Problem
+    from ponder.core.protocols import Engine, FormsOf, KeysOf, Memory, Scorer
 
 
 GRACE: Final = 1.0
@@ -51,6 +51,9 @@ class Attempt:
     overthought: int = 0  # calls whose thinking was longer than asked for
     degraded: bool = False  # it failed after something had been proposed
     keys: dict[str, str] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None  # what answers are to keep to, as `forms` says
+    forms: FormsOf | None = None
+    misfits: dict[str, str | None] = field(default_factory=dict)  # answer -> why it does not
 
     def emit(self, event: e.Event) -> None:
         """Tell all who watch."""
@@ -88,22 +91,43 @@ class Attempt:
         one = len(ids) == 1 and "stop_ids" in able.can
         return replace(found, token=ids[0] if one else None)
 
+    @property
+    def kind(self) -> Kind:
+        """How answers are found and compared."""
+        return "json" if self.schema is not None else self.problem.kind
+
+    async def check(self, found: Iterable[str | None]) -> None:
+        """Learn of answers whether they keep to the schema, if there is one. Calls of tools have none to keep to."""
+        forms, schema = self.forms, self.schema
+        if forms is None or schema is None:
+            return
+        new = [answer for answer in dict.fromkeys(found) if answer is not None and answer not in self.misfits]
+
+        async def one(answer: str) -> None:
+            self.misfits[answer] = await forms.misfit(answer, schema)
+
+        await side_by_side([partial(one, answer) for answer in new])
+
+    def fits(self, answer: str | None) -> bool:
+        """Whether it is an answer, and nobody knows that it does not keep to the schema."""
+        return answer is not None and self.misfits.get(answer) is None
+
     def found(self, path: Prefix) -> str | None:
-        """The answer on a path.
+        """The answer on a path, which keeps to the schema as far as it was checked.
 
         A text that was cut off has only the answer it declared, not its last number; and where the cut is, "42"
         may have become "4". Where a model was asked and said nothing, what a strategy wrote around it is no answer.
         """
-        text, problem = path.text, self.problem
+        text, problem, kind = path.text, self.problem, self.kind
         sampled = [segment.text for segment in path.segments if segment.sampled]
         if sampled and not any(map(str.strip, sampled)):
             return None
         if not path.cut and (call := canonical_calls(path, problem.tools)):
             return call
-        found = answers.find(text, problem.kind, choices=problem.choices)
+        found = answers.find(text, kind, choices=problem.choices)
         if found is None or (path.cut and (not found.declared or text.endswith(found.text))):
             return None
-        return found.text
+        return found.text if self.fits(found.text) else None
 
     def choice(self, choice: Choice | Prefix) -> Choice:
         """A path as a choice of one."""

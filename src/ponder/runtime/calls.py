@@ -99,13 +99,15 @@ class Calls:
         attempt, ledger, at_place = self.attempt, self.ledger, name(place)
         role, sampling = call.role, call.sampling
         engine = attempt.engine(role)
+        wanted = schema(prefix, sampling)
+        asked_of = formless(prefix) if attempt.schema is not None and wanted is None else prefix
         can, prices = engine.capabilities.can, engine.capabilities.prices
         if ledger.counts_money and prices is None:
             raise Unsupported(
                 f"A budget of dollars needs the prices of {engine.capabilities.name}. Write them in ponder.toml, or "
                 "limit completion tokens instead, for example -b 4k."
             )
-        prompt = read(engine, prefix) if ledger.counts_prompts else 0
+        prompt = read(engine, asked_of) if ledger.counts_prompts else 0
         lease = await ledger.reserve(
             place,
             kind=(role, sampling.max_tokens, sampling.stop),
@@ -118,20 +120,20 @@ class Calls:
             sampling = replace(sampling, seed=derive(attempt.seed, attempt.problem.id, place))
         if role in self.writers:
             sampling = recording(sampling, self.recorded & can)
-        if "grammar" in can and (wanted := schema(prefix, sampling)):
+        if "grammar" in can and wanted:
             sampling = replace(sampling, grammar=wanted)
         asked = sampling.max_tokens
         if "stoppable" not in can:
             sampling = replace(sampling, max_tokens=lease.granted)
         parent, before = prefix.place, written(prefix)
-        live = attempt.live
+        live, shown = attempt.live, call.visible and attempt.schema is None
         why: str | None = None  # it was halted
 
         def watch(delta: Delta) -> bool:
             nonlocal why
             more = lease.use(delta.tokens)
             for watcher in live:
-                watcher(e.Wrote(at_place, delta.text, delta.tokens, call.visible))
+                watcher(e.Wrote(at_place, delta.text, delta.tokens, shown))
             said = rule(delta) if rule else None
             why = why or (said if more else None)
             return more and why is None
@@ -142,14 +144,14 @@ class Calls:
             if attempt.watchers:
                 attempt.emit(e.Extending(at_place, parent, before, role, told(sampling)))
             with scope, self.in_flight(scope):
-                segment = await engine.extend(prefix, sampling, watch if "streams" in can else None)
+                segment = await engine.extend(asked_of, sampling, watch if "streams" in can else None)
             if scope.cancelled_caught:
                 raise OutOfBudget(f"The call at {at_place} was cut off: the run was ended ({self.ended}).")
         except BaseException as error:
             cancelled = scope.cancelled_caught or not isinstance(error, Exception)
             unseen = cancelled and "stoppable" not in can
             usage = Usage(
-                prompt=lease.prompt or count(engine, prefix),
+                prompt=lease.prompt or count(engine, asked_of),
                 # What a cancelled call wrote unseen is not known: all it was allowed to is charged.
                 completion=lease.granted if unseen else lease.used,
                 calls=1,
@@ -214,10 +216,18 @@ def schema(prefix: Prefix, sampling: Sampling) -> str | None:
     Text that stops and goes on later cannot be held to it: an engine would begin anew each time.
     """
     wanted = prefix.prompt.response_format
-    if wanted is None or prefix.segments or sampling.grammar or sampling.min_tokens or sampling.stop:
+    part = prefix.segments or sampling.min_tokens or sampling.stop or sampling.stop_ids
+    if wanted is None or part or sampling.grammar:
         return None
     schema = (wanted.get("json_schema") or {}).get("schema") or {"type": "object"}
     return json.dumps(schema)
+
+
+def formless(prefix: Prefix) -> Prefix:
+    """The prefix as it is asked for where a text cannot be held to the form: no engine is to try it."""
+    if prefix.prompt.response_format is None:
+        return prefix
+    return replace(prefix, prompt=replace(prefix.prompt, response_format=None))
 
 
 def recording(sampling: Sampling, what: frozenset[Ability]) -> Sampling:

@@ -10,8 +10,6 @@ as text, which keeps equality transitive: such an answer equals only those writt
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.lowlevel
 
-from ponder.runtime.worker import Worker, lent, twice
+from ponder.runtime.worker import Worker, bare, put, twice
 from ponder.thinking.answers import outline
 
 if TYPE_CHECKING:
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 1.25
 """Seconds for one expression, so that an answer that hangs is judged within two, all else included."""
-START_LIMIT: Final = 60.0
 LONGEST: Final = 2_000
 """Longer expressions are compared as text without asking."""
 MOST: Final = 16
@@ -126,24 +123,10 @@ class Equality:
 
     async def _put(self, text: str, *, until: float) -> str | None:
         """Ask a worker. Raises if it dies."""
-        with lent(self._idle, _worker) as loan:
-            worker, left = loan.worker, until - anyio.current_time()
-            try:
-                with anyio.move_on_after(START_LIMIT):
-                    await worker.ready()
-                    loan.ready = True
-                if loan.ready:
-                    with anyio.move_on_after(left):
-                        await worker.ask({"expr": text})
-                        name = (await worker.reply())["key"]
-                        loan.answered = True
-                        return str(name) if name is not None else None
-            except (ValueError, KeyError):  # what it wrote is no answer
-                loan.ready = False
-        return None
+        reply = await put({"expr": text}, self._idle, _worker, until - anyio.current_time())
+        name = (reply or {}).get("key")
+        return None if name is None else str(name)
 
 
 def _worker() -> Worker:
-    # The environment may hold secrets, and the worker needs none of it but where modules are.
-    env = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
-    return Worker(["ponder.runtime._symbolic"], env)
+    return Worker(["ponder.runtime._symbolic"], bare())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,6 +18,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Answer = Callable[[dict[str, Any]], Iterable[dict[str, Any]]]
+
+
+def prepare(memory: int) -> None:
+    """Limit this process to so many bytes, before it imports anything; the timer in the kernel may end it."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business
+    import logging
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    logging.disable(logging.CRITICAL)
+
+
+def output() -> IO[str]:
+    """Where answers go: what a library prints must not come between our lines."""
+    out = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+    return out
 
 
 def serve(answer: Answer, out: IO[str]) -> None:

@@ -17,7 +17,7 @@ from ponder.core import events as e
 from ponder.core.calls import Usage
 from ponder.core.errors import EngineError, OutOfBudget
 from ponder.core.protocols import ExtendsMany, Tokenizes
-from ponder.runtime.calls import count, extended, read, recording, schema, told, written
+from ponder.runtime.calls import count, extended, formless, read, recording, schema, told, written
 from ponder.runtime.place import name
 
 if TYPE_CHECKING:
@@ -57,13 +57,15 @@ async def draw_together(
         return None
     if role in calls.writers:
         sampling = recording(sampling, calls.recorded & can)
-    if "grammar" in can and (wanted := schema(prefix, sampling)):
+    wanted = schema(prefix, sampling)
+    if "grammar" in can and wanted:
         sampling = replace(sampling, grammar=wanted)
+    asked_of = formless(prefix) if attempt.schema is not None and wanted is None else prefix
     started = anyio.current_time()
     scope = anyio.CancelScope()
     try:
         with scope, calls.in_flight(scope):
-            segments = await engine.extend_many(prefix, sampling, n)
+            segments = await engine.extend_many(asked_of, sampling, n)
         if scope.cancelled_caught:
             raise OutOfBudget(f"The calls at {name(place)} were cut off: the run was ended ({calls.ended}).")
     except BaseException as error:

@@ -238,19 +238,20 @@ class Run:
             self._calls.pay(lease, "scorer", Usage(scorer=read, seconds=anyio.current_time() - started))
 
     async def read(self, paths: Sequence[Prefix]) -> list[Candidate]:
+        problem, known = self._attempt.problem, self._attempt.keys
+        called = {canonical_calls(path, problem.tools) for path in paths} if problem.tools else set()
+        await self._attempt.check(a for a in map(self._attempt.found, paths) if a not in called)
         found = [self._attempt.found(path) for path in paths]
         if self._first is None:
             able = ((path, answer) for path, answer in zip(paths, found, strict=True) if answer is not None)
             self._first = next((Choice(p, answer, (Candidate(p, answer),)) for p, answer in able), None)
-        problem, known = self._attempt.problem, self._attempt.keys
-        called = {canonical_calls(path, problem.tools) for path in paths} if problem.tools else set()
         new = dict.fromkeys(a for a in found if a is not None and a not in known)
         calls, others = [a for a in new if a in called], [a for a in new if a not in called]
         if calls:
             known.update(zip(calls, await self._attempt.equality.keys(calls, "tool"), strict=True))
-        by_behaviour = problem.kind == "code" and self._attempt.sandbox is not None
+        by_behaviour = self._attempt.kind == "code" and self._attempt.sandbox is not None
         keys = behaviours(self._attempt, others, here().place) if by_behaviour else None
-        found_keys = await (keys or self._attempt.equality.keys(others, problem.kind))
+        found_keys = await (keys or self._attempt.equality.keys(others, self._attempt.kind))
         known.update(zip(others, found_keys, strict=True))
         candidates = [
             Candidate(path, answer, None if answer is None else known[answer])

@@ -9,6 +9,7 @@ from ponder.core.calls import Budget
 from ponder.core.errors import OutOfBudget
 from ponder.core.protocols import Result
 from ponder.runtime.attempt import GRACE, Attempt
+from ponder.runtime.forming import Formed, checked, form_of
 from ponder.runtime.ledger import Ledger
 from ponder.runtime.preflight import check_memory, check_roles, check_sandbox, preflight
 from ponder.runtime.run import Run
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ponder.core.executions import Executes
     from ponder.core.policy import Policy
     from ponder.core.problem import Problem
-    from ponder.core.protocols import Choice, Engine, KeysOf, Memory, Scorer, Stop, Strategy
+    from ponder.core.protocols import Choice, Engine, FormsOf, KeysOf, Memory, Scorer, Stop, Strategy
 
 
 async def solve(
@@ -41,6 +42,7 @@ async def solve(
     grace: float = GRACE,
     together: bool = False,
     sandbox: Executes | None = None,
+    forms: FormsOf | None = None,
 ) -> Result:
     """Attempt one problem.
 
@@ -61,10 +63,12 @@ async def solve(
         grace: seconds that the strategy has to decide, once the budget's have ended.
         together: samples of one prompt may be one request, where the engine draws several (decision 33). Nobody is to
             ask for the same seed again, for an answer before all of them are there, or for how it goes.
+        forms: says which answers keep to the problem's JSON schema, if it has one: none other is one, see `forming`.
+            None leaves the schema to the engine.
 
     Raises:
         UsageError: the strategy cannot work on these engines, needs a sandbox, needs a memory or asks none, has no role that one of
-            them is given, or its parameters make no sense.
+            them is given, its parameters make no sense, or the problem's JSON schema is none.
         EngineError, AllFailed: the model failed before anything was proposed.
 
     A budget that ends before any answer is no error: the result has `answer` None and says why it stopped.
@@ -75,6 +79,9 @@ async def solve(
     check_memory(memory, strategy)
     check_sandbox(sandbox, strategy)
     preflight(strategy, engines, scorers)
+    schema = problem.schema if forms is not None else None
+    if forms is not None and schema is not None:
+        await forms.misfit(None, schema)
     attempt = Attempt(
         problem,
         engines,
@@ -88,7 +95,10 @@ async def solve(
         policies or {},
         grace=grace,
         together=together,
+        schema=schema,
+        forms=forms,
     )
+    formed = None if schema is None else Formed(strategy, attempt, budget)
     run = Run(attempt, Ledger(budget, within))
     if started is not None:
         started(run)
@@ -101,19 +111,25 @@ async def solve(
     broken = False
     try:
         try:
-            choice = await run.decide(strategy)
+            choice = await run.decide(formed or strategy)
+            if formed is not None:
+                choice = await checked(choice, attempt)
         except OutOfBudget:
             stop = run.ended or "budget"
         except Exception:
             broken = True
             raise
         else:
-            stop = run.ended or (
-                "budget"
-                if run.budget.refused
-                else "degraded"
-                if attempt.failed or attempt.degraded
-                else "finished"
+            stop = (
+                run.ended
+                or (formed and formed.ended)
+                or (
+                    "budget"
+                    if run.budget.refused
+                    else "degraded"
+                    if attempt.failed or attempt.degraded
+                    else "finished"
+                )
             )
     finally:
         attempt.emit(
@@ -136,4 +152,5 @@ async def solve(
         attempt.failed,
         attempt.overthought,
         dict(attempt.usage),
+        None if choice is None or formed is None else form_of(choice, attempt, formed.again),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ponder.core import events as e
 from ponder.core.errors import OutOfBudget, Refused
 from ponder.core.protocols import Delta
+from ponder.runtime.calls import schema
 from ponder.runtime.place import name
 from ponder.thinking.markers import closing, thought
 
@@ -96,7 +97,13 @@ async def write(calls: Calls, place: Place, prefix: Prefix, call: Call) -> Prefi
     """
     sampling, can = call.sampling, calls.attempt.engine(call.role).capabilities.can
     rule = call.halt() if call.halt else None
-    whole = sampling.stop or sampling.min_tokens or sampling.grammar or sampling.switch_penalty
+    whole = (
+        sampling.stop
+        or sampling.min_tokens
+        or sampling.grammar
+        or sampling.switch_penalty
+        or schema(prefix, sampling)
+    )
     if rule is None or whole or "streams" in can or "continue" not in can:
         return await calls.draw(place, prefix, call, rule)
     path, left = prefix, sampling.max_tokens

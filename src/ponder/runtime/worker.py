@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
 
 from ponder.runtime.lines import Lines
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
+
+START_LIMIT: Final = 60.0
+"""Seconds that a process may take to start and to import what it needs."""
 
 
 class Worker(Lines):
@@ -105,6 +111,36 @@ def lent(idle: list[Worker], make: Callable[[], Worker]) -> Iterator[Loan]:
             idle.append(loan.worker)
         else:
             loan.worker.kill()
+
+
+def bare() -> dict[str, str]:
+    """An environment for a worker: ours may hold secrets, and it needs none of it but where modules are."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+
+
+async def put(
+    question: Mapping[str, Any], idle: list[Worker], make: Callable[[], Worker], limit: float
+) -> dict[str, Any] | None:
+    """What a worker replies; None where none starts, or answers within `limit` seconds, or what it says is no answer.
+
+    Raises:
+        OSError, EOFError: it died.
+
+    """
+    with lent(idle, make) as loan:
+        try:
+            with anyio.move_on_after(START_LIMIT):
+                await loan.worker.ready()
+                loan.ready = True
+            if loan.ready:
+                with anyio.move_on_after(limit):
+                    await loan.worker.ask(question)
+                    reply = await loan.worker.reply()
+                    loan.answered = True
+                    return reply
+        except (ValueError, KeyError):
+            loan.ready = False
+    return None
 
 
 async def twice(ask: Callable[[], Awaitable[T]]) -> T | None:

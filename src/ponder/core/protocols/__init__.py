@@ -6,7 +6,7 @@ a strategy its verbs. A `Strategy` turns a problem into a `Choice`. Everything e
 
 from __future__ import annotations
 
-from ponder.core.protocols.choice import Candidate, Choice, KeysOf, Result, Stop
+from ponder.core.protocols.choice import Candidate, Choice, Form, FormsOf, KeysOf, Result, Stop
 from ponder.core.protocols.engine import (
     Ability,
     BoundsPrompts,
@@ -38,6 +38,8 @@ __all__ = [
     "Embeds",
     "Engine",
     "ExtendsMany",
+    "Form",
+    "FormsOf",
     "Halt",
     "KeysOf",
     "Left",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,15 +44,42 @@ class KeysOf(Protocol):
         ...
 
 
+class FormsOf(Protocol):
+    """Says whether answers keep to a form."""
+
+    async def misfit(self, value: str | None, schema: Mapping[str, Any]) -> str | None:
+        """Why a value, as JSON, does not keep to a JSON schema; None where it does. Without one the schema is looked at.
+
+        Raises:
+            UsageError: it is no JSON schema, or refers to what is not in it.
+
+        """
+        ...
+
+
 Stop = Literal["finished", "budget", "deadline", "cancelled", "degraded"]
 """Why a run ended. "degraded": it finished, but some of its samples failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Whether the answer keeps to the JSON schema that the problem asks for.
+
+    `again`: one more call wrote it as JSON of the schema, for what was chosen did not keep to it. `why` says what
+    is wrong, where it does not keep to it at last.
+    """
+
+    kept: bool
+    again: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """The answer and exactly what it cost.
 
-    `trace` is the id of the run; `failed` counts calls that failed for good; `roles` splits `usage`.
+    `trace` is the id of the run; `failed` counts calls that failed for good; `roles` splits `usage`; `form` is None
+    where the problem asks for no form, or the answer has none: it calls a tool.
     """
 
     answer: str | None
@@ -63,6 +90,7 @@ class Result:
     failed: int = 0
     overthought: int = 0
     roles: Mapping[str, Usage] | None = None
+    form: Form | None = None
 
     @property
     def text(self) -> str:

@@ -34,7 +34,7 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ponder.runtime.forking import serve
+from ponder.runtime.forking import output, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +78,7 @@ def main() -> None:
     """Answer lines until standard input ends."""
     sys.setrecursionlimit(3_000)
     signal.signal(signal.SIGINT, signal.SIG_IGN if "score" in sys.argv else signal.SIG_DFL)
-    out = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # a library that prints must not write between our lines
+    out = output()
     import reasoning_gym  # noqa: F401 - registers every data set
 
     if "score" in sys.argv:

@@ -35,6 +35,7 @@ from ponder.thinking.prompts.critique import (
     textual_update,
 )
 from ponder.thinking.prompts.fences import defused, fenced
+from ponder.thinking.prompts.forming import in_form
 from ponder.thinking.prompts.judging import (
     compare_solutions,
     comparison_grammar,
@@ -74,6 +75,7 @@ __all__ = [
     "feedback_on",
     "fenced",
     "implement",
+    "in_form",
     "is_it_true",
     "judge_solution",
     "observe",
