@@ -51,7 +51,7 @@ def command_line() -> str:
 def strategies() -> str:
     """The table of strategies in README.md."""
     rows = ["| strategy | what it does | tokens | paper |", "|---|---|---|---|"]
-    for cls in CATALOGUE.values():
+    for _, cls in sorted(CATALOGUE.items()):
         about = explain(cls)
         names = ", ".join(f"`{name}`" for name in (about["name"], *about["aliases"]))
         paper = f"[{about['paper']}](https://arxiv.org/abs/{about['paper']})"
@@ -85,19 +85,22 @@ def _cell(text: str) -> str:
 
 
 def _prose(docstring: str) -> str:
-    """A docstring as Markdown: its examples become a block of commands, its `code; code` list of codes a list."""
+    """A docstring as Markdown: its examples become a block of commands, its exit codes a list."""
     text, _, examples = docstring.partition("\nExamples:\n")
+    examples, _, codes = examples.partition("\n\nExit codes:\n")
     paragraphs = []
     for paragraph in text.strip().split("\n\n"):
         flat = " ".join(paragraph.split())
-        title, colon, listed = flat.partition(": ")
-        if colon and listed.count("; ") > 2:
-            items = listed.rstrip(".").split("; ")
-            flat = f"{title}:\n\n" + "\n".join(f"* {item}" for item in items)
-        paragraphs.append(flat)
+        if flat.startswith("Exit codes: "):
+            codes = flat.removeprefix("Exit codes: ").rstrip(".").replace("; ", "\n")
+        else:
+            paragraphs.append(flat)
     if examples:
         lines = (f"$ {line.strip()}" for line in examples.splitlines() if line.strip())
         paragraphs.append("```console\n" + "\n".join(lines) + "\n```")
+    if codes:
+        items = (f"* {line.strip()}" for line in codes.splitlines() if line.strip())
+        paragraphs.append("Exit codes:\n\n" + "\n".join(items))
     return "\n\n".join(paragraphs)
 
 

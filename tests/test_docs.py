@@ -156,3 +156,10 @@ def test_each_test_and_row_that_the_rules_of_security_name_is_there():
     for path in re.findall(r"`((?:tests|docs)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), path
     assert set(re.findall(r"^\| (S\d+) ", text, re.MULTILINE)) == {f"S{i}" for i in range(1, 26)}
+
+
+def test_exit_codes_are_a_list_and_no_commands():
+    part = TEXTS["docs/cli.md"].partition("\n## ponder serve\n")[2].partition("\n## ")[0]
+    assert "\n* 0 it was told to end\n" in part
+    assert "the name of the model: MODEL@PRESET. Models on servers" in part
+    assert "$ Exit codes" not in TEXTS["docs/cli.md"]

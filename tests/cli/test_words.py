@@ -36,7 +36,9 @@ def one_sentence(text):
         (["keys", "create", "a", "-b", "5.5"], 2, "no whole number of tokens"),
         (["solve", "q", "-m", "smolm2"], 2, "Did you mean smollm2"),
         (["solve", "q", "-m", "nowhere.gguf"], 3, "nowhere.gguf cannot be read"),
-        (["solve", "q", "-m", "."], 2, "There is no model named '.'"),
+        (["solve", "q", "-m", "."], 3, ". is a folder. Name a GGUF file in it"),
+        (["eval", "simulated", "-m", "simulated", "--report", "."], 3, ". is a folder. Name another file"),
+        (["eval", "simulated", "-m", "simulated", "--report", "/dev/null/r.html"], 3, "Name another file"),
         (["strategies", "majorty"], 2, "Did you mean majority"),
         (["pull", "qwen"], 2, "qwen-0.5b"),
         (["view"], 2, "There are no runs yet. Make one: ponder solve"),
@@ -137,7 +139,7 @@ def test_scorers(ponder):
 
 def test_strategies(ponder):
     told = json.loads(ponder("strategies", "--json").stdout)
-    assert [about["name"] for about in told] == list(CATALOGUE)
+    assert [about["name"] for about in told] == sorted(CATALOGUE)
     table = ponder("strategies", env={"COLUMNS": "200"}).stdout
     assert all(f"\n{name} " in table for name in CATALOGUE)
     assert "E[k] * L" in table, "what stands in brackets is text, not markup"

@@ -55,6 +55,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 app = typer.Typer(
     name="ponder",
     help="Better answers from any language model, by spending compute at inference time under one exact budget.",
+    epilog='Begin with: ponder solve "What is 17 + 48 - 29?". `ponder COMMAND -h` explains a command, with examples.',
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain help comes in half the time, and is the same in a pipe and in the docs
@@ -64,15 +65,16 @@ app = typer.Typer(
 
 
 def _help(f: Callable[..., None]) -> str:
-    """A command's docstring, with the line breaks of its examples and the list of exit codes kept: its own, else ours."""
+    """A command's docstring, with the line breaks of its examples and of its exit codes kept; those of `solve` are ours."""
     about, _, more = inspect.cleandoc(f.__doc__ or "").partition("\nExamples:\n")
     if not more:
         return about
     examples, _, listed = more.partition("\n\nExit codes:\n")
-    if not listed:
+    if f is solve:
         codes = " ".join((__doc__ or "").partition("Exit codes: ")[2].split()).rstrip(".").split("; ")
         listed = "\n".join(f"  {line}" for line in codes)
-    return f"{about}\n\b\nExamples:\n{examples}\n\n\b\nExit codes:\n{listed}"
+    text = f"{about}\n\b\nExamples:\n{examples}"
+    return f"{text}\n\n\b\nExit codes:\n{listed}" if listed else text
 
 
 for command in COMMANDS:

@@ -33,6 +33,9 @@ class Board:
     def __enter__(self) -> None:
         if self._live:
             self._live.start()
+            self._live.update(Text(self._announced()))
+        else:
+            say(self._announced())
 
     def __exit__(self, *_: object) -> None:
         if self._live:
@@ -49,6 +52,13 @@ class Board:
             self._said = now
             say(self._line(tally, now - self._began))
 
+    def _announced(self) -> str:
+        """What is begun, before there is anything to count."""
+        plan = self._plan
+        problems = f"{len(plan.items):,} problem{'' if len(plan.items) == 1 else 's'}"
+        arms = f"{len(plan.arms)} arm{'' if len(plan.arms) == 1 else 's'}"
+        return f"Measuring {arms} on {problems}. Ctrl-C keeps what is finished."
+
     def _line(self, tally: Tally, seconds: float) -> str:
         rate = tally.generated / seconds if seconds else 0.0
         here = tally.done - (self._first or 0)
@@ -57,7 +67,7 @@ class Board:
             f"{tally.done:,} of {tally.total:,} attempts",
             f"{tally.generated:,} tokens generated, {tally.charged.completion:,} charged",
             f"{rate:,.0f} tok/s",
-            f"{left / 60:.0f} min left",
+            *([f"{_told(left)} left"] if here else []),
         ]
         if tally.right:
             about = accuracy(tally.right)
@@ -65,3 +75,9 @@ class Board:
         if tally.failed:
             parts.append(f"{tally.failed} broke")
         return " · ".join(parts)
+
+
+def _told(seconds: float) -> str:
+    """A time to wait, as coarse as it is known."""
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"

@@ -35,9 +35,25 @@ FORMS = {"jsonl": "outcomes.jsonl", "parquet": "outcomes.parquet", "inspect": "l
 def see_whole(settings: config.Settings, run: str, to: str | None) -> None:
     """Write the report where one is asked for; else say how to get it."""
     if to:
-        write_report(settings, run, to)
+        say(f"The report: {write_report(settings, run, to)}")
     else:
         say(f"See it whole: ponder report {run}")
+
+
+def check_place(to: str | None) -> None:
+    """Refuse a report's file before anything is measured for it, where it can be told that it cannot be written.
+
+    Raises:
+        StoreError: it is a folder, or lies in one that cannot be written to.
+
+    """
+    if to is None:
+        return
+    path = Path(to)
+    folder = next(place for place in path.absolute().parents if place.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        why = "is a folder" if path.is_dir() else f"cannot be written, for {folder} cannot"
+        raise StoreError(f"{to} {why}. Name another file for the report, for example report.html.")
 
 
 def write_report(
@@ -175,7 +191,5 @@ def _written(path: Path, content: bytes) -> str:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}). Name another place with --to."
-        ) from None
+        raise StoreError(f"{path} cannot be written ({error.strerror}). Name another file.") from None
     return str(path)

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
 from ponder import config, models
 from ponder.cli.terminal import err, leaving_at_once, say
@@ -78,12 +79,13 @@ class Fetching:
     def _bars(self, done: int, total: int, what: str) -> None:
         if self._bar is None:
             self._bar = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
+                TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+                BarColumn(bar_width=12),
                 DownloadColumn(),
                 TransferSpeedColumn(),
                 TimeRemainingColumn(),
                 console=self._console,
+                expand=True,
             )
             self._bar.start()
         if what not in self._tasks:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ponder import config
-from ponder.cli.terminal import leave_at_once_on_ctrl_c, say
+from ponder.cli.terminal import err, leave_at_once_on_ctrl_c, say
 from ponder.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,5 +64,9 @@ def engine(
         key = str(path.resolve())
         if key not in opened:
             leave_at_once_on_ctrl_c()  # until the run listens itself
-            opened[key] = (open_file or config.open_engine)(path, settings, None if quiet else say)
+            waiting = (
+                nullcontext() if quiet else err().status(f"Opening {path.name}")
+            )  # shown on a terminal only
+            with waiting:
+                opened[key] = (open_file or config.open_engine)(path, settings, None if quiet else say)
     return opened[key]

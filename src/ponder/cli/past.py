@@ -28,11 +28,14 @@ MINUTE = len("20261123-0142")
 
 def table(measured: Study) -> Table:
     """A line for each arm: how often it was right, and what it cost."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    drawn = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     for name in ("strategy", "budget", "n", "right", "95 %", "tokens", "prompt", "no answer", "broke"):
         words = name in ("strategy", "budget")
         drawn.add_column(
-            name, justify="left" if words else "right", overflow="fold", no_wrap=name != "strategy"
+            name,
+            justify="left" if words else "right",
+            overflow="fold",
+            no_wrap=name not in ("strategy", "no answer"),
         )
     by_arm: dict[Any, list[Outcome]] = {}
     for outcome in measured.outcomes:

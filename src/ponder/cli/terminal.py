@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
+import textwrap
 import unicodedata
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 STOPPED = "Stopped. What was fetched or finished is kept."
+_COMMAND = re.compile(r"(?<=[:·] )(?:ponder|pip|make) \S.*\Z")
+_SHOW_CURSOR = "\x1b[?25h"
 
 
 @cache
@@ -50,8 +54,29 @@ def out() -> Console:
 
 
 def say(text: str) -> None:
-    """One sentence for the person who watches."""
-    err().print(clean(text), markup=False, highlight=False, soft_wrap=True)
+    """One sentence for the person who watches, broken between words on a terminal; a pipe gets it on one line."""
+    text = clean(text)
+    if err().is_terminal:
+        text = "\n".join(broken(line, err().width) for line in text.split("\n"))
+    err().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def broken(text: str, width: int) -> str:
+    """The text in lines of at most `width`. A command at its end stays on one line, however long, so that it can be copied."""
+    found = _COMMAND.search(text)
+    command = found[0] if found else ""
+    lines = textwrap.wrap(
+        text.removesuffix(command),
+        width,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
+    if not command:
+        return "\n".join(lines)
+    if lines and len(lines[-1]) + 1 + len(command) <= width:
+        return "\n".join([*lines[:-1], f"{lines[-1]} {command}"])
+    return "\n".join([*lines, command])
 
 
 def emit(text: str) -> None:
@@ -76,7 +101,7 @@ def leave_at_once_on_ctrl_c() -> None:
     """End the process at Ctrl-C. A KeyboardInterrupt would be lost in the callbacks of a model being loaded."""
 
     def leave(*_: object) -> NoReturn:
-        os.write(2, f"{STOPPED}\n".encode())
+        os.write(2, f"{_SHOW_CURSOR if os.isatty(2) else ''}{STOPPED}\n".encode())
         os._exit(130)
 
     signal.signal(signal.SIGINT, leave)

@@ -34,7 +34,8 @@ class UnknownModel(UnknownName):
 
     def __init__(self, name: str, names: Iterable[str], models: Iterable[str]) -> None:
         super().__init__("model", name, names)
-        self.args = (f"{self.args[0]} Known models: {', '.join(models)}; or {OWN_FILE}.",)
+        known = "Or" if "There are: " in self.args[0] else f"Known models: {', '.join(models)}; or"
+        self.args = (f"{self.args[0]} {known} {OWN_FILE}.",)
 
 
 class ModelUnavailable(ModelError):

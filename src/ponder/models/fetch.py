@@ -20,6 +20,7 @@ from ponder.models.catalogue import (
     RegistryPackages,
     Source,
     lookup,
+    names,
 )
 from ponder.models.errors import (
     OWN_FILE,
@@ -104,6 +105,11 @@ def resolve(name_or_path: str | Path) -> Path | ModelFile:
     Raises UnknownModel for what is neither, ModelFileError for a path without a GGUF file.
     """
     text = str(name_or_path)
+    if Path(text).expanduser().is_dir() and text.strip().lower() not in names():
+        raise ModelFileError(
+            f"{text} is a folder. Name a GGUF file in it; a model of the transformers library is opened from Python, "
+            "by ponder.engines.transformers."
+        )
     if isinstance(name_or_path, str):
         try:
             return lookup(text)

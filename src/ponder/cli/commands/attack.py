@@ -80,6 +80,14 @@ def attack(
       ponder attack page -s direct -s self-consistency:n=8 --report attack.html
       ponder attack addition --goal 42 --attacker qwen2.5-coder-0.5b --attempts 25 --think 16 --think 96
       ponder attack addition --goal 42 --attack soft-tokens -m path/to/folder --strength 0 --strength 4 --think 16
+
+    Exit codes:
+      0 every attempt is made
+      2 a wrong word on the command line
+      3 a model file, a run file, a report or the configuration cannot be used
+      4 the model failed
+      5 every attempt is made, and some broke
+      130 stopped; what was measured is kept, and the same command goes on
     """
     from ponder import config
     from ponder.cli import attacking, evaluating, exporting, opening, past
@@ -92,6 +100,7 @@ def attack(
     from ponder.strategies import parse
 
     settings = opening.settings()
+    exporting.check_place(report)
     attack = attack or (RED_TEAM if attacker else "")
     strengths = attacking.against(attack, attacker, attempts, strength or [])
     asked = attacking.asked(task, attack, goal or [], strengths, limit, seed, steps)

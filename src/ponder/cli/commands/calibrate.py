@@ -12,7 +12,7 @@ from ponder.cli.commands.options import Models, Quiet, ReportTo, Yes
 def calibrate(
     tasks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TASK]...", help="Tasks as `ponder eval` takes them: names or files."),
+        typer.Argument(metavar="TASK", help="Tasks as `ponder eval` takes them: names or files."),
     ] = None,
     model: Models = None,
     budget: Annotated[
@@ -94,6 +94,14 @@ def calibrate(
       ponder calibrate mine.jsonl -s self-consistency:n=32 -s chain-of-draft -o mine
       ponder calibrate --replay 8ggu --bins 5 -o mine
       ponder solve "What is 17 + 48 - 29?" -s auto:policy=mine -b 2k
+
+    Exit codes:
+      0 every attempt is made
+      2 a wrong word on the command line
+      3 a model file, a run file, a report or the configuration cannot be used
+      4 the model failed
+      5 every attempt is made, and some broke
+      130 stopped; what was measured is kept, and the same command goes on
     """
     from ponder import config
     from ponder.cli import calibrating, evaluating, exporting, opening, past
@@ -104,6 +112,7 @@ def calibrate(
     from ponder.thinking.difficulty import Signs
 
     settings = opening.settings()
+    exporting.check_place(report)
     divided = Bins.parse(bins)
     for sign in signs or ():
         if sign not in Signs._fields:

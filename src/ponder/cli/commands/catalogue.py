@@ -10,7 +10,7 @@ from ponder.cli.commands.options import AsJson
 
 
 def strategies(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One strategy, explained.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One strategy, explained.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the strategies, or explain one."""
@@ -20,13 +20,14 @@ def strategies(
 
     one = None if name is None else type(parse(name))
     if as_json:
-        emit_json(explain(one) if one else [explain(cls) for cls in CATALOGUE.values()])
+        emit_json(explain(one) if one else [explain(cls) for _, cls in sorted(CATALOGUE.items())])
     else:
-        out().print(table_of_strategies([one] if one else list(CATALOGUE.values()), whole=one is not None))
+        every = [cls for _, cls in sorted(CATALOGUE.items())]
+        out().print(table_of_strategies([one] if one else every, whole=one is not None))
 
 
 def scorers(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One scorer, explained.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One scorer, explained.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the scorers, which guide a search, or explain one."""

@@ -13,7 +13,7 @@ from ponder.core.errors import UsageError
 def doctor(
     server: Annotated[
         str | None,
-        typer.Argument(metavar="[SERVER]", help="The address of a server, or its name in ponder.toml."),
+        typer.Argument(metavar="SERVER", help="The address of a server, or its name in ponder.toml."),
     ] = None,
     model: Model = None,
     tune: Annotated[

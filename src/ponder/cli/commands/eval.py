@@ -21,7 +21,7 @@ def eval_(
     tasks: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TASK]...",
+            metavar="TASK",
             help="Tasks by name (chain_sum:min_terms=3,max_terms=3), files (.jsonl, .parquet, .yaml), or hf:OWNER/NAME.",
         ),
     ] = None,
@@ -114,6 +114,14 @@ def eval_(
       ponder eval chain_sum -s self-consistency:n=32 --total-budget 30k --limit 100
       ponder eval --replay 8ggu -s adaptive-consistency:n=16 -s self-consistency:n=5
       ponder eval chain_sum --limit 5000 -s self-consistency:n=64 -m vllm --ray head:6379
+
+    Exit codes:
+      0 every attempt is made
+      2 a wrong word on the command line
+      3 a model file, a run file, a report or the configuration cannot be used
+      4 the model failed
+      5 every attempt is made, and some broke
+      130 stopped; what was measured is kept, and the same command goes on
     """
     from ponder import config
     from ponder.cli import attacking, evaluating, exporting, opening, past
@@ -127,6 +135,7 @@ def eval_(
     from ponder.strategies import parse
 
     settings = opening.settings()
+    exporting.check_place(report)
     named = tasks or ["chain_sum"]
     arms = tuple(
         Arm(str(parse(s)), str(Budget.parse(b)))

@@ -46,6 +46,4 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Measure again what was mea
 ReportTo = Annotated[
     str | None, typer.Option("--report", metavar="FILE", help="Write the report there, as one HTML file.")
 ]
-Evaluation = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="An evaluation's id; else the newest.")
-]
+Evaluation = Annotated[str | None, typer.Argument(metavar="RUN", help="An evaluation's id; else the newest.")]

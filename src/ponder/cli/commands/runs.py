@@ -30,7 +30,7 @@ def runs(
 def view(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="The run's id, its beginning or its end; else the newest run."),
+        typer.Argument(metavar="RUN", help="The run's id, its beginning or its end; else the newest run."),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Whole texts.")] = False,
 ) -> None:

@@ -92,7 +92,7 @@ def _figure(
         rows += [panel.at(strength), *map(_row, cells)]
     numbers_table = table(label, [f"{panel.title}. "], HEADS, rows, simulated=f.simulated)
     caption = [
-        f"{SHARE_TRIED if panel.tried else SHARE}: {panel.title}. Dark is often. ",
+        f"{SHARE_TRIED if panel.tried else SHARE}: {panel.title}. The stronger the colour, the more often. ",
         join(
             [*(_trend(panel, trend, corrected[id(trend)]) for trend in panel.trends), *_tried(panel, names)],
             " ",

@@ -68,7 +68,7 @@ def _bought(f: Findings) -> str:
     cheapest, gain = f.cheapest, _gain(f)
     if cheapest is None:
         if not f.study.outcomes:
-            return "The study holds no outcomes."
+            return "The study holds no outcomes yet. The command below goes on with it."
         return f"{words.plural(len(f.study.outcomes), 'attempt')} made, and no arm without an oracle has a grade."
     base = f"{_name(cheapest)}, is right on {words.estimate(cheapest.accuracy)} of the problems"
     spent = f"{words.number(cheapest.compute)} tokens a problem"
