@@ -602,3 +602,13 @@ def test_a_large_study_with_hostile_traces_fits():
     assert "traces left out to keep this file small" in root.text or "trace left out" in root.text
     assert list(root.all("pre", class_="trace said"))
     assert len(rows(root, "Table 3")) == 20
+
+
+def test_a_budget_that_all_arms_have_is_said_once():
+    chosen = [(Arm("direct", "4k"), 1, 0.0, 9), (Arm("self-consistency:n=4", "4k"), 4, 0.3, 90)]
+    page = render(study(items=30, chosen=chosen))
+    assert "2 arms of 4k" in page
+    assert "@ 4k" not in page
+    page = render(study(items=30, chosen=[chosen[0], (Arm("self-consistency:n=4", "8k"), 4, 0.3, 90)]))
+    assert "direct @ 4k" in page
+    assert "self-consistency:n=4 @ 8k" in page

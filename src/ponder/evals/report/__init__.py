@@ -97,7 +97,8 @@ def _top(f: Findings, also: Mapping[str, str], title: str, says: Sequence[Html])
         clip(study.model, 80) or "unnamed model",
         words.plural(len(f.items), "problem"),
         words.plural(seeds, "seed"),
-        words.plural(len(f.arms), "arm"),
+        words.plural(len(f.arms), "arm")
+        + (f" of {f.arms[0].arm.budget}" if f.arms and f.arms[0].alike else ""),
         words.plural(len(study.outcomes), "attempt"),
         date(study),
     ]

@@ -34,6 +34,7 @@ class Measured:
         accuracy: of `right`; None where nothing was graded.
         without_errors: the accuracy with broken attempts left out; None where all broke.
         errors: outcomes that broke.
+        alike: whether all arms have one budget, so that names need not say it.
 
     """
 
@@ -47,11 +48,12 @@ class Measured:
     accuracy: Estimate | None
     without_errors: Estimate | None
     errors: int
+    alike: bool = False
 
     @property
     def name(self) -> str:
         """As tables name it; oracles are marked."""
-        return str(self.arm)
+        return str(self.arm).replace(f" @ {self.arm.budget}", "", 1) if self.alike else str(self.arm)
 
     @property
     def method(self) -> str:
@@ -184,7 +186,10 @@ def find(study: Study) -> Findings:
     raw = [_measure(study, arm, outcomes) for arm, outcomes in by_arm.items()]
     raw.sort(key=lambda a: (a.arm.oracle, a.compute, a.arm))
     series = {name: i for i, name in enumerate(dict.fromkeys(a.method for a in raw))}
-    arms = [replace(a, number=number, series=series[a.method]) for number, a in enumerate(raw, 1)]
+    alike = len(raw) > 1 and len({a.arm.budget for a in raw}) == 1
+    arms = [
+        replace(a, number=number, series=series[a.method], alike=alike) for number, a in enumerate(raw, 1)
+    ]
     plain = [a for a in arms if a.accuracy and not a.arm.oracle]
     beaten = dominated([Point(a.compute, _value(a)) for a in plain])
     front = frozenset(a.number for a, by in zip(plain, beaten, strict=True) if by is None)
