@@ -11,7 +11,7 @@ from sandbox.boxes import living, needed
 
 from ponder.core.errors import NoSandbox
 from ponder.core.executions import Call, Stdin
-from ponder.sandbox import Limits, Sandbox, bubblewrap
+from ponder.sandbox import Limits, Sandbox, bubblewrap, seccomp
 from ponder.sandbox.attacks import ATTACKS, FORGERIES, HONEST, TEST
 from ponder.sandbox.seccomp import program
 from ponder.sandbox.strength import strength
@@ -123,6 +123,40 @@ def test_tests_pass_fail_and_break():
 
 
 @needed
+def test_what_a_program_says_can_be_written_down():
+    code = "def f(n):\n    if n: raise ValueError('half \\ud800')\n    return '\\ud800'"
+    for one in executed(code, calls("f", 0), calls("f", 1)):
+        (one.output or one.error).encode()
+
+
+ANSWERS_FIRST = """
+import gc, signal, time
+from ponder.sandbox.inside import _Line
+def f(*_):
+    (line,) = [one for one in gc.get_objects() if type(one) is _Line]
+    for _ in range(9):
+        line.send(output="1")
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    time.sleep(600)
+"""
+
+
+@needed
+def test_a_program_that_answers_and_does_not_read_is_ended():
+    long = "x" * 40_000
+    found = executed(ANSWERS_FIRST, *(calls("f", long, n) for n in range(6)), limits=Limits(seconds=0.3))
+    assert [one.output for one in found][:2] == ["1", "1"]
+    assert "did not read" in found[-1].error
+
+    async def job(sandbox):
+        test = "def check(candidate):\n    for _ in range(6):\n        candidate('x' * 40_000)"
+        return await sandbox.test(ANSWERS_FIRST, "f", test)
+
+    verdict = anyio.run(used, job, Limits(seconds=0.3))
+    assert (verdict.outcome, "did not read" in verdict.why) == ("failed", True)
+
+
+@needed
 def test_many_in_parallel_leave_no_process():
     mark = 700 * MB + os.getpid()
 
@@ -162,6 +196,24 @@ def test_where_a_sandbox_cannot_be_made_nothing_is_run(monkeypatch):
         executed("def f(): return 1", calls("f"))
 
 
+@pytest.mark.parametrize(
+    ("said", "way"),
+    [
+        ("Unknown option --disable-userns", "0.8 or a newer one"),
+        ("No permissions to create a new namespace", "user.max_user_namespaces"),
+        ("setting up uid map: Permission denied", "apparmor_restrict_unprivileged_userns"),
+    ],
+)
+def test_where_bubblewrap_refuses_what_to_do_is_said(monkeypatch, tmp_path, said, way):
+    path = tmp_path / "bwrap"
+    path.write_text(f"#!/bin/sh\necho 'bwrap: {said}' >&2\nexit 1\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda *_, **__: str(path))
+    with pytest.raises(NoSandbox, match=way) as raised:
+        executed("def f(): return 1", calls("f"))
+    assert said in str(raised.value)
+
+
 def answered(filter_, number, architecture=0xC000003E, argument=0):
     """What the filter answers to a system call, by running it."""
     lines = list(struct.iter_unpack("<HBBI", filter_))
@@ -198,6 +250,17 @@ def test_the_filter_by_itself_on_both_machines():
     named = 0xC00000B7
     assert [answered(arm, n, named) for n in (63, 64, 220, 198, 435)] == [ALLOW, ALLOW, EPERM, EPERM, ENOSYS]
     assert answered(arm, 63) == KILL
+
+
+def test_the_filter_knows_what_each_machine_calls_the_same():
+    """What is denied on one machine is denied on the other, where both have it."""
+    x86, arm = set(seccomp._X86_64), set(seccomp._AARCH64)
+    assert arm <= x86
+    assert x86 - arm == {  # none of these is there on ARM64
+        *("fork", "vfork", "iopl", "ioperm", "modify_ldt", "uselib", "sysfs", "_sysctl", "inotify_init")
+    }
+    for numbers in (seccomp._X86_64, seccomp._AARCH64, seccomp._SINCE_5_1):
+        assert len(set(numbers.values())) == len(numbers)
 
 
 def test_a_machine_that_is_not_known_runs_nothing():

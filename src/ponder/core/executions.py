@@ -53,10 +53,9 @@ class Execution:
         """What a sandbox said. Anything that is neither is an error."""
         output, error = message.get("output"), message.get("error")
         if isinstance(output, str):
-            return cls(output, None, seconds)
-        return cls(
-            None, error if isinstance(error, str) else "it said neither an output nor an error", seconds
-        )
+            return cls(_text(output), None, seconds)
+        said = _text(error) if isinstance(error, str) else "it said neither an output nor an error"
+        return cls(None, said, seconds)
 
     def message(self) -> dict[str, str]:
         """As a sandbox is told."""
@@ -74,10 +73,15 @@ class Verdict:
     @classmethod
     def told(cls, message: Mapping[str, Any], *, called: bool = True) -> Verdict:
         """What a sandbox said."""
-        outcome, why = message.get("verdict"), str(message.get("why", ""))
+        outcome, why = message.get("verdict"), _text(str(message.get("why", "")))
         return cls(
             "passed" if outcome == "passed" else "failed" if outcome == "failed" else "broken", why, called
         )
+
+
+def _text(said: str) -> str:
+    """What can be written down and sent on: a program may say half of a surrogate pair."""
+    return said.encode("utf-8", "replace").decode()
 
 
 class Executes(Protocol):

@@ -76,6 +76,13 @@ _FILES: Final = {
     "write in the root": 'open("/written", "w").close(); return True',
     "write in the library": 'open(os.path.dirname(os.__file__) + "/sitecustomize.py", "w").close(); return True',
     "write over what runs it": 'open("/sandbox/ponder/sandbox/inside.py", "a").close(); return True',
+    "read the host's other software": 'return tries(*(lambda at=at: bool(set(os.listdir(at)) - {os.path.basename(sys.executable)}) for at in ("/usr/bin", "/usr/share", "/usr/local", "/opt", "/srv", "/var", "/run", "/home", "/boot", "/usr/lib/python3/dist-packages")))',
+    "read what the kernel tells": 'return tries(*(lambda at=at: bool(os.listdir(at)) for at in ("/proc", "/sys", "/proc/self/fd", "/sys/fs/cgroup", "/dev/fd/")))',
+    "read the host's settings": 'return bool(set(os.listdir("/etc")) - {"ld.so.cache"})',
+    "other devices": 'return bool(set(os.listdir("/dev")) - {"null", "shm"})',
+    "packages beside the library": 'import sys; return tries(*(lambda at=at: bool(os.listdir(os.path.dirname(os.__file__) + at)) for at in ("/site-packages", "/dist-packages")))',
+    "write among the packages": 'open(os.path.dirname(os.__file__) + "/site-packages/mine.py", "w").close(); return True',
+    "change what may only be read": 'os.chmod(os.__file__, 0o666); open(os.__file__, "a").close(); return True',
     "make a device": 'os.mknod("/tmp/disk", 0o60600, os.makedev(8, 0)); return reads("/tmp/disk")',
     "open files that were left open": """
 import stat
@@ -114,6 +121,12 @@ _KERNEL: Final = {
     "set the clock": "time.clock_settime(time.CLOCK_REALTIME, 0); return True",
     "change the host's name": 'return call(170, 161, b"mine", 4)',
     "anonymous files": 'return call(319, 279, b"x", 0) or call(447, 447, 0)',
+    "write through a pipe into what may only be read": """
+fd = os.open(os.__file__, os.O_RDONLY)
+return call(275, 76, fd, None, os.pipe()[1], None, 1, 0) or call(278, 75, os.pipe()[1], None, 0, 0) or call(40, 71, os.pipe()[1], fd, None, 1)
+""",
+    "asynchronous I/O, of which the machine has so much": "return call(206, 0, 1024, ctypes.create_string_buffer(8))",
+    "watches, of which the user outside has so many": "return call(294, 26, 0) or call(253, None)",
     "System V shared memory": "return call(29, 194, 0, 1 << 20, 0o1600)",
     "an unknown, newer call": "return call(471, 471, 0) or call(500, 500, 0)",
     "calls of the x32 interface": "return call(0x40000000 + 39, None)",
@@ -156,6 +169,8 @@ return True
 """,
     "kill what started it": "import signal; os.kill(os.getppid(), signal.SIGKILL); time.sleep(0.2); os.kill(os.getppid(), 0); os.kill(1, 9); return os.getppid() != 1",
     "kill everybody": "import signal\nfor pid in range(2, 4000):\n    if pid != os.getpid():\n        try: os.kill(pid, signal.SIGKILL); return True\n        except OSError: pass\nreturn False",
+    "a higher priority": "return tries(lambda: os.nice(-5) < 0, lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)) is None)",
+    "limits of its parent": "import resource; return tries(lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (10**6, 10**6)) is not None)",
     "leave its session": "os.setsid(); time.sleep(600); return True",
     "run itself again and again": 'os.execv(sys.executable, [sys.executable, "-c", "import os, sys; os.execv(sys.executable, [sys.executable] + sys.orig_argv[1:])"])',
 }
@@ -202,6 +217,11 @@ except OSError: pass
 return written > {17 * MB}
 """,
     "many empty files": 'n = 0\nwhile True: open(f"/tmp/{n}", "w").close(); n += 1',
+    "timers, of which the user outside has so many": """
+made, timer = 0, ctypes.create_string_buffer(8)
+while made < 1000 and call(222, 107, 1, None, timer): made += 1
+return made == 1000
+""",
     "open files": 'kept = []\nwhile len(kept) < 500: kept.append(open("/dev/null"))\nreturn True',
     "pipes": "kept = []\nwhile len(kept) < 500: kept.append(os.pipe())\nreturn True",
     "output that is printed": 'while True: print("x" * 65536)',
@@ -213,12 +233,15 @@ return written > {17 * MB}
     "regex bomb": 'import re; re.match(r"(a+)+$", "a" * 40 + "b"); return True',
     "number to text": "sys.set_int_max_str_digits(0); return len(str(7 ** (10 ** 8))) > 0",
     "number too large to hold": "return 10 ** 10 ** 10 > 0",
+    "a crash": "ctypes.string_at(0); return True",
     "recursion": "sys.setrecursionlimit(10 ** 9)\ndef down(n): return down(n + 1) + 1\nreturn down(0) > 0",
 }  # fmt: skip
 
 _TIME: Final = {
     "never end": "while True: pass",
     "sleep past the deadline": "time.sleep(600); return True",
+    "wait at a pipe with a name": 'os.mkfifo("/tmp/fifo"); open("/tmp/fifo").close(); return True',
+    "stop itself": "import signal; os.kill(os.getpid(), signal.SIGSTOP); return True",
     "swallow every exception": "while True:\n    try: time.sleep(600)\n    except BaseException: pass",
     "ignore every signal": """
 import signal

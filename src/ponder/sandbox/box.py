@@ -22,6 +22,8 @@ from ponder.sandbox.inside import READY
 from ponder.sandbox.seccomp import program
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ponder.sandbox.bubblewrap import Limits
 
 START: Final = 30.0
@@ -94,7 +96,7 @@ class Box:
         with anyio.move_on_after(START):
             try:
                 self._ready = await self._line() + b"\n" == READY
-                await self.send(nonce=self.nonce, **message)
+                await self._write({"nonce": self.nonce, **message})
             except (Ended, OSError):
                 self._ready = False
         if not self._ready:
@@ -102,21 +104,20 @@ class Box:
             self.kill()
             raise NoSandbox(
                 "Programs that a model writes are run in a sandbox, and bubblewrap cannot make one here: "
-                f"{' '.join(said.split())[:300] or 'it ended without a word'}. User namespaces may be off: see "
-                "`sysctl kernel.unprivileged_userns_clone user.max_user_namespaces`, or run in a container that allows them."
+                f"{' '.join(said.split())[:300] or 'it ended without a word'}. {_way_out(said)}"
             )
 
     async def send(self, **message: object) -> None:
-        """Write one line; to a process that has ended it is lost."""
-        data = json.dumps(message).encode("ascii") + b"\n"
-        try:
-            while data:
-                try:
-                    data = data[os.write(self._in.fileno(), data) :]
-                except BlockingIOError:
-                    await anyio.wait_writable(self._in.fileno())
-        except BrokenPipeError:
-            pass  # whoever waits for the answer learns why
+        """Write one line; to a process that has ended it is lost.
+
+        Raises:
+            Ended: it does not read. One that answers before it is asked can fill the pipe.
+
+        """
+        with anyio.move_on_after(self.limits.seconds + GRACE):
+            await self._write(message)
+            return
+        raise Ended(f"TimeoutError: it did not read for {self.limits.seconds:g} s, and was ended")
 
     async def receive(self) -> dict[str, Any]:
         """The next line that bears the nonce; others are dropped, for a program may write what it likes.
@@ -137,6 +138,15 @@ class Box:
                 if isinstance(message, dict) and message.get("nonce") == self.nonce:
                     return message
         raise Ended(f"TimeoutError: it took longer than {self.limits.seconds:g} s, and was ended")
+
+    async def _write(self, message: Mapping[str, object]) -> None:
+        data = json.dumps(message).encode("ascii") + b"\n"
+        with contextlib.suppress(BrokenPipeError):  # whoever waits for the answer learns why
+            while data:
+                try:
+                    data = data[os.write(self._in.fileno(), data) :]
+                except BlockingIOError:
+                    await anyio.wait_writable(self._in.fileno())
 
     async def _line(self, most: int = SLACK) -> bytes:
         while b"\n" not in self._pending:
@@ -201,6 +211,18 @@ class Box:
             ]
         except OSError:
             return []
+
+
+def _way_out(said: str) -> str:
+    """What to do about it, by what bubblewrap complains of."""
+    if "nknown option" in said:
+        return "It is too old: version 0.8 or a newer one is needed (Debian 12, Ubuntu 24.04 and Fedora 38 have it)."
+    return (
+        "User namespaces may be off for this user. The administrator can allow them: sysctl -w "
+        "user.max_user_namespaces=15000, and kernel.unprivileged_userns_clone=1 on Debian, or "
+        "kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu. In Docker: docker run --security-opt seccomp=unconfined "
+        "--security-opt apparmor=unconfined."
+    )
 
 
 @atexit.register

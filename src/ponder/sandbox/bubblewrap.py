@@ -102,7 +102,7 @@ def _python() -> str:
 
 @cache
 def _mounts() -> tuple[str, ...]:
-    """The interpreter, its standard library, the system's libraries, and the three files of ours; nothing can be written."""
+    """The interpreter, its standard library, the system's libraries, and the two files of ours; nothing can be written."""
     words: list[str] = []
     for path in dict.fromkeys(_read_only()):
         words += ["--ro-bind", str(path), str(path)]
@@ -111,8 +111,9 @@ def _mounts() -> tuple[str, ...]:
             words += ["--symlink", os.readlink(link), link]  # noqa: PTH115
     for packages in ("site-packages", "dist-packages"):
         for library in _libraries():
-            if Path(library, packages).is_dir():
-                words += ["--size", "4096", "--tmpfs", str(Path(library, packages))]
+            hidden = Path(library, packages)
+            if hidden.is_dir():
+                words += ["--size", "4096", "--tmpfs", str(hidden), "--remount-ro", str(hidden)]
     ours = Path(__file__).parent.parent
     for file in ("sandbox/inside.py", "thinking/values.py"):
         words += ["--ro-bind", str(ours / file), f"{HOME}/ponder/{file}"]
@@ -125,19 +126,23 @@ def _libraries() -> set[str]:
     return {sysconfig.get_path(name, vars=at) for name in ("stdlib", "platstdlib")}
 
 
-def _read_only() -> Iterator[Path]:
+def _system() -> Iterator[Path]:
+    """The folders of the system's own libraries; where a distribution keeps them apart from all else, those alone."""
     for folder in ("/usr/lib", "/usr/lib64", "/lib", "/lib64"):
         path = Path(folder)
         if path.is_dir() and not path.is_symlink():
-            yield path
+            apart = path / str(sysconfig.get_config_var("MULTIARCH"))
+            yield apart if (apart / "libc.so.6").exists() else path
+
+
+def _read_only() -> Iterator[Path]:
+    system = list(_system())
+    yield from system
     if Path("/etc/ld.so.cache").is_file():
         yield Path("/etc/ld.so.cache")
     yield Path(_python())
-    for library in _libraries():
-        if not Path(library).is_relative_to("/usr/lib"):
-            yield Path(library)
-    folder, shared = sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME")
-    if folder and shared and str(shared).endswith(tuple(f".so{x}" for x in ("", ".1", ".1.0"))):
-        path = Path(folder, shared)
-        if path.is_file() and not path.is_relative_to("/usr/lib"):
+    shared = sysconfig.get_config_vars("LIBDIR", "INSTSONAME")
+    files = [Path(*map(str, shared))] if str(shared[1]).partition(".so")[1] and shared[0] else []
+    for path in [*map(Path, sorted(_libraries())), *files]:
+        if path.exists() and not any(path.is_relative_to(folder) for folder in system):
             yield path

@@ -77,8 +77,16 @@ def main() -> NoReturn:
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_FSIZE, file),
         (resource.RLIMIT_NOFILE, files),
-        (resource.RLIMIT_CORE, 0),
+        (
+            resource.RLIMIT_CORE,
+            1,
+        ),  # 0 still starts the handler that the host may have for crashes; 1 byte does not
         (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, files),  # timers count here, and against the user outside
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NICE, 0),
+        (resource.RLIMIT_RTPRIO, 0),
     ):
         resource.setrlimit(what, (most, most))
     line.ready()

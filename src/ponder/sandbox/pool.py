@@ -143,8 +143,8 @@ class Sandbox:
                 found.append(Execution(error=ended))
                 continue
             started = time.perf_counter()
-            await box.send(**one.message())
             try:
+                await box.send(**one.message())
                 told = await box.receive()
             except Ended as error:
                 ended = str(error)
@@ -169,13 +169,16 @@ class Sandbox:
             if anyio.current_time() - began > self.limits.wall:
                 return Verdict("failed", f"TimeoutError: it took longer than {self.limits.wall:g} s in all")
             if not ended:
-                await candidate.send(function=function, args=str(said.get("call")))
                 try:
+                    await candidate.send(function=function, args=str(said.get("call")))
                     told = await candidate.receive()
                 except Ended as error:
                     ended = str(error)
             answer = Execution.told({"error": ended} if ended else told)
-            await tester.send(**answer.message())
+            try:
+                await tester.send(**answer.message())
+            except Ended as error:
+                return Verdict("broken", f"The test did not end: {error}", called)
 
 
 async def _gone(*boxes: Box) -> None:

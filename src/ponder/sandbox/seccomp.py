@@ -2,7 +2,9 @@
 
 What it denies: other processes and threads (`fork`, `clone`), sockets of every family, mounts and namespaces, tracing
 and other processes' memory, keys, io_uring, bpf, perf, userfaultfd, System V and POSIX queues and shared memory,
-anonymous files (they count against no limit of ours), modules, clocks, and typing into a terminal (TIOCSTI, TIOCLINUX).
+anonymous files (they count against no limit of ours), modules, clocks, and typing into a terminal (TIOCSTI, TIOCLINUX);
+moving pages between files and pipes, by which files that may only be read were written (CVE-2022-0847); and the older
+asynchronous I/O and watches on files, whose numbers are limited for the whole machine and for the user outside.
 Calls newer than `NEWEST`, and those of the x32 interface, are answered as if the kernel did not know them. A call by
 another architecture's entry (int 0x80) ends the process.
 
@@ -36,7 +38,7 @@ _SINCE_5_1: Final = {  # the same number everywhere
     "pidfd_send_signal": 424, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428,
     "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "pidfd_open": 434,
     "pidfd_getfd": 438, "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447,
-    "process_mrelease": 448, "statmount": 457, "listmount": 458, "open_tree_attr": 467,
+    "process_mrelease": 448, "statmount": 457, "listmount": 458, "open_tree_attr": 467, "listns": 470,
 }  # fmt: skip
 
 _X86_64: Final = {
@@ -51,7 +53,9 @@ _X86_64: Final = {
     "setdomainname": 171, "iopl": 172, "ioperm": 173, "personality": 135, "nfsservctl": 180, "lookup_dcookie": 212,
     "vhangup": 153, "modify_ldt": 154, "uselib": 134, "sysfs": 139, "_sysctl": 156, "fanotify_init": 300,
     "fanotify_mark": 301, "memfd_create": 319, "mq_open": 240, "shmget": 29, "semget": 64, "msgget": 68,
-    "seccomp": 317, "migrate_pages": 256, "move_pages": 279, "mbind": 237, "set_mempolicy": 238,
+    "seccomp": 317, "migrate_pages": 256, "move_pages": 279, "mbind": 237, "set_mempolicy": 238, "splice": 275,
+    "tee": 276, "vmsplice": 278, "sendfile": 40, "io_setup": 206, "inotify_init": 253, "inotify_init1": 294,
+    "remap_file_pages": 216,
 }  # fmt: skip
 
 _AARCH64: Final = {
@@ -65,7 +69,8 @@ _AARCH64: Final = {
     "adjtimex": 171, "clock_settime": 112, "clock_adjtime": 266, "sethostname": 161, "setdomainname": 162,
     "personality": 92, "nfsservctl": 42, "lookup_dcookie": 18, "vhangup": 58, "fanotify_init": 262,
     "fanotify_mark": 263, "memfd_create": 279, "mq_open": 180, "shmget": 194, "semget": 190, "msgget": 186,
-    "seccomp": 277, "migrate_pages": 238, "move_pages": 239, "mbind": 235, "set_mempolicy": 237,
+    "seccomp": 277, "migrate_pages": 238, "move_pages": 239, "mbind": 235, "set_mempolicy": 237, "splice": 76,
+    "tee": 77, "vmsplice": 75, "sendfile": 71, "io_setup": 0, "inotify_init1": 26, "remap_file_pages": 234,
 }  # fmt: skip
 
 _CLONE3: Final = 435
