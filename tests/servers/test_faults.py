@@ -239,6 +239,49 @@ def test_every_lie_ends_in_a_named_error(lie):
         assert "302" in str(error)
 
 
+async def leaving_after(answered, calls):
+    """What comes of so many calls to a server that answers `answered` requests on each connection, and at the next one
+    closes it without a word; and how often it was asked.
+    """
+    asked = connected = 0
+
+    async def answer(reader, writer):
+        nonlocal asked, connected
+        connected += 1
+        try:
+            for left in range(answered, -1, -1):
+                await reader.readuntil(b"\r\n\r\n{}")
+                asked += 1
+                if left:
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        except asyncio.IncompleteReadError:
+            pass  # who asked has left
+        writer.close()
+        await writer.wait_closed()
+        connected -= 1
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        link = Link(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        outcomes = []
+        for _ in range(calls):
+            try:
+                outcomes.append(await link.post("/", {}))
+            except TransientError as error:
+                outcomes.append(type(error))
+        await until(lambda: not connected)
+    return outcomes, asked
+
+
+def test_a_connection_that_was_closed_since_it_was_used_is_no_failure():
+    """The second call finds it closed and is made again on a new one; after that no connection is used twice."""
+    assert run(leaving_after, 1, 4) == ([{}] * 4, 5)
+
+
+def test_a_new_connection_that_is_closed_is_a_failure():
+    """The request may have been read: whether to ask again is not the link's to say."""
+    assert run(leaving_after, 0, 2) == ([TransientError] * 2, 2)
+
+
 def test_statuses_and_what_they_mean():
     def meaning(status, body="", **headers):
         return failures.refused(status, {k.replace("_", "-"): v for k, v in headers.items()}, body, "host")

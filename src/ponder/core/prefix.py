@@ -58,6 +58,23 @@ class Segment:
     payload: Message | None = None
     place: str = ""
 
+    def at(self, place: str) -> Segment:
+        """The same, drawn at this place. Every sample is told where it is: `replace` takes four times as long."""
+        return Segment(
+            self.text,
+            self.token_ids,
+            self.ends,
+            self.usage,
+            self.sampled,
+            self.finish,
+            self.stopped_by,
+            self.logprobs,
+            self.top_logprobs,
+            self.certainty,
+            self.payload,
+            place,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
@@ -92,12 +109,16 @@ class Prefix:
     @property
     def last(self) -> Segment | None:
         """The last sampled segment."""
-        return next((s for s in reversed(self.segments) if s.sampled), None)
+        for segment in reversed(self.segments):
+            if segment.sampled:
+                return segment
+        return None
 
     @property
     def place(self) -> str:
         """Where the last sampled segment was drawn; at the prompt its `origin`."""
-        return self.last.place if self.last else self.origin
+        last = self.last
+        return self.origin if last is None else last.place
 
     @property
     def done(self) -> bool:

@@ -150,7 +150,7 @@ class Answering:
             await outbox.sent(reply)
         await reply.end()
 
-    @property
+    @cached_property
     def _return(self) -> str:
         return str(self.asked.ponder.get("return") or "answer")
 

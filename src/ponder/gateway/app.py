@@ -14,7 +14,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
-from starlette.datastructures import Headers
 from starlette.routing import Match, Route, Router
 
 from ponder.core.errors import PonderError
@@ -58,7 +57,7 @@ class Exchange(NamedTuple):
     """One request and its answer."""
 
     id: str
-    headers: Headers
+    headers: Mapping[str, str]
     parameters: Mapping[str, str]
     caller: Caller | None
     receive: Receive
@@ -107,11 +106,11 @@ class Gateway:
         if scope["type"] != "http":
             return
         request = secrets.token_hex(12)
-        headers = Headers(scope=scope)
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in reversed(scope["headers"])}
         reply = Reply(send, {"x-request-id": request, **self._cors(headers)})
         started, route = anyio.current_time(), "none"
         try:
-            check_host(headers, scope, self.options)
+            check_host(scope, self.options)
             check_origin(headers, self.options)
             if sum(len(k) + len(v) for k, v in scope["headers"]) > HEADER:
                 raise Refusal("request_too_large", f"All headers together have at most {HEADER:,} bytes.")
@@ -294,7 +293,7 @@ class Gateway:
         with suppress(OSError):
             await reply.json(told.status, told.body, told.all_headers())
 
-    def _cors(self, headers: Headers) -> dict[str, str]:
+    def _cors(self, headers: Mapping[str, str]) -> dict[str, str]:
         origin = headers.get("origin")
         if origin is None or origin not in self.options.origins:
             return {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ponder.core.calls import LIMITS, Budget
@@ -38,6 +38,9 @@ _REACHES: Final = re.compile(r"[/\\~]|\b(prm|orm)\b|\b(model|url|policy)\b")
 
 _PLAIN: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 """A number as a header has it."""
+
+_KEPT: Final = 256
+"""Strategies that requests ask for again and again, in the same words, are made once."""
 
 _NUMBER: Final = re.compile(r"(\w+)=(\d+)\b")
 _LENGTHS: Final = re.compile(r"max_\w+|\w*tokens|window|limit|thinking|top_k|beta")
@@ -152,9 +155,14 @@ def _with_params(preset: Preset, params: Any) -> Strategy | None:
     if preset.strategy is None:
         raise UsageError("The strategy none has no parameters. Name another in ponder.strategy.")
     told = ",".join(f"{key}={_spelled(key, value)}" for key, value in params.items())
-    wanted, it = parse(f"{preset.strategy.name}:{told}"), preset.strategy
-    names = [key.replace("-", "_") for key in params]
-    found: Strategy = replace(it, **{name: getattr(wanted, name) for name in names})  # type: ignore[type-var]  # they all are dataclasses
+    it: Any = preset.strategy  # they all can be hashed, which a protocol does not say
+    return _changed(it, told, tuple(key.replace("-", "_") for key in params))
+
+
+@lru_cache(_KEPT)
+def _changed(it: Any, told: str, names: tuple[str, ...]) -> Strategy:
+    wanted = parse(f"{it.name}:{told}")
+    found: Strategy = replace(it, **{name: getattr(wanted, name) for name in names})
     return found
 
 
@@ -190,7 +198,12 @@ def _with_max_tokens(strategy: Strategy | None, asked: Asked) -> Strategy | None
         or "max_tokens" in (asked.ponder.get("params") or {})
     ):
         return strategy
-    found: Strategy = replace(it, max_tokens=min(asked.max_tokens, LENGTH))
+    return _capped(it, min(asked.max_tokens, LENGTH))
+
+
+@lru_cache(_KEPT)
+def _capped(it: Any, most: int) -> Strategy:
+    found: Strategy = replace(it, max_tokens=most)
     return found
 
 

@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 from ponder.gateway.refusals import Refusal
 
 if TYPE_CHECKING:
-    from starlette.datastructures import Headers
+    from collections.abc import Mapping
+
     from starlette.types import Scope
 
     from ponder.gateway.options import Options
 
 
-def check_host(headers: Headers, scope: Scope, options: Options) -> None:
+def check_host(scope: Scope, options: Options) -> None:
     """Raises a Refusal unless Host is localhost, a bare address, or a name that the options list."""
-    del scope
-    hosts = headers.getlist("host")
-    name = _name(hosts[0]) if len(hosts) == 1 else None
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    name = _name(hosts[0].decode("latin-1")) if len(hosts) == 1 else None
     if name is None or not (_local(name) or name in (options.host, *options.hosts)):
         raise Refusal(
             "host_not_allowed",
@@ -28,7 +28,7 @@ def check_host(headers: Headers, scope: Scope, options: Options) -> None:
         )
 
 
-def check_origin(headers: Headers, options: Options) -> None:
+def check_origin(headers: Mapping[str, str], options: Options) -> None:
     """Raises a Refusal for a page that is not listed."""
     origin = headers.get("origin")
     if origin is not None and origin not in options.origins:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ponder.core.calls import Budget
@@ -154,7 +155,7 @@ class Options:
         if name == NONE:
             return Preset(NONE, None)
         try:
-            strategy = parse(name)
+            strategy = _parsed(name)
         except UnknownName:
             if ":" in name:
                 raise
@@ -166,6 +167,12 @@ class Options:
     def bound(self, host: str | None, port: int | None) -> Options:
         """With another address."""
         return replace(self, host=host or self.host, port=self.port if port is None else port)
+
+
+@lru_cache(256)
+def _parsed(name: str) -> Strategy:
+    """Requests name the same ones again and again."""
+    return parse(name)
 
 
 def _text(key: str, value: Any) -> str:

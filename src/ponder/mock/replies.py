@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,7 @@ _APART = {
 """The field in which a chat tells what was thought; None where it keeps that to itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token as it is sent."""
 
     text: str
@@ -55,9 +54,10 @@ class Reply:
         tops = segment.top_logprobs or ((),) * len(ids)
         tokens, start = [], 0
         for i, end, log, top in zip(ids, ends, logs, tops, strict=True):
-            text = segment.text[min(start, shown) : min(end, shown)]
-            likeliest = tuple((t, text_of(t), p) for t, p in top)
-            tokens.append(Token(text, segment.text[start:end], i, log, likeliest))
+            piece = segment.text[start:end]
+            text = piece if end <= shown else segment.text[min(start, shown) : shown]
+            likeliest = tuple([(t, text_of(t), p) for t, p in top]) if top else ()
+            tokens.append(Token(text, piece, i, log, likeliest))
             start = end
         by_id = (
             ids[-1]
@@ -118,18 +118,17 @@ def chunks(dialect: str, asked: Asked, reply: Reply, prompt: int) -> Iterator[tu
 
 def whole(dialect: str, asked: Asked, reply: Reply) -> dict[str, Any]:
     """One choice of an answer that is not streamed."""
-    text = "".join(token.text for token in reply.tokens)
-    told = [token for token in reply.tokens if not (dialect == "openai" and token.id == reply.eos)]
     if asked.form == "chat":
         began, ended = reply.thought
-        thinks = "".join(token.text for token in reply.tokens[began:ended])
-        text = "".join(token.text for token in reply.tokens[ended:])
+        thinks = "".join([token.text for token in reply.tokens[began:ended]])
+        text = "".join([token.text for token in reply.tokens[ended:]])
+        told = [token for token in reply.tokens if not (dialect == "openai" and token.id == reply.eos)]
         logs = {"content": [_chat_logprob(t) for t in told]} if asked.likeliest is not None else None
         field = _APART[dialect]
         message = {"role": "assistant", "content": text} | ({field: thinks} if thinks and field else {})
         said = {"message": message, "index": reply.index, "logprobs": logs}
     else:
-        said = {"text": text, "index": reply.index}
+        said = {"text": "".join([token.text for token in reply.tokens]), "index": reply.index}
         said["logprobs"] = _raw_logprobs(asked, reply.tokens) if asked.likeliest is not None else None
         if asked.ids:
             said["token_ids"] = [token.id for token in reply.tokens]

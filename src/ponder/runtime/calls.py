@@ -85,11 +85,8 @@ class Calls:
     def pay_all(self, due: Sequence[tuple[Lease, Usage]], role: str) -> list[Usage]:
         """Settle several calls of one role, all at once."""
         paid = [(lease, lease.prices.priced(usage) if lease.prices else usage) for lease, usage in due]
-        self.ledger.settle_all(paid)
-        total = self.attempt.usage.get(role, Usage())
-        for _, usage in paid:
-            total += usage
-        self.attempt.usage[role] = total
+        usages = self.attempt.usage
+        usages[role] = usages.get(role, Usage()) + self.ledger.settle_all(paid)
         return [usage for _, usage in paid]
 
     async def draw(
@@ -174,7 +171,7 @@ class Calls:
             completion=max(segment.usage.completion, lease.used),
             calls=max(segment.usage.calls, 1),
         )
-        segment = replace(segment, place=at_place)
+        segment = segment.at(at_place)
         if segment.finish == "cancelled" and why is not None:
             segment = replace(segment, stopped_by=why)
         elif segment.finish == "cancelled" or (segment.finish == "length" and lease.granted < asked):

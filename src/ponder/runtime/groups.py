@@ -86,7 +86,7 @@ async def draw_together(
     for i, (segment, usage) in enumerate(zip(segments, paid, strict=True)):
         at = name((*place, i))
         attempt.emit(e.Extending(at, prefix.place, before, role, how))
-        placed = replace(segment, place=at)
+        placed = segment.at(at)
         attempt.emit(extended(at, prefix.place, before, role, placed, usage))
         paths.append(prefix + placed)
     return paths

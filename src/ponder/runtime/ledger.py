@@ -220,8 +220,8 @@ class Ledger:
         """Pay for a call and give back the rest. Ordinary code, so that no cancellation can land inside."""
         self.settle_all([(lease, usage)])
 
-    def settle_all(self, paid: Sequence[tuple[Lease, Usage]]) -> None:
-        """Pay for several calls, all at once."""
+    def settle_all(self, paid: Sequence[tuple[Lease, Usage]]) -> Usage:
+        """Pay for several calls, all at once; what they cost together."""
         with self._root.lock:
             total, calls = Usage(), 0
             for lease, usage in paid:
@@ -236,6 +236,7 @@ class Ledger:
                 scope._calls -= calls
             if self._root.waiting:
                 self._serve()
+            return total
 
     def refuse(self, lease: Lease) -> None:
         """Note that a segment ended for want of money, in the scopes that had no more."""

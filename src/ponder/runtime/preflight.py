@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ponder.core.errors import UnknownName, Unsupported, UsageError
@@ -152,9 +153,15 @@ def _scorers_of(strategy: Strategy, scorers: Mapping[str, Scorer]) -> list[Score
     return [find_scorer(by, scorers) for name in names if (by := getattr(strategy, name)) is not None]
 
 
-def _names(strategy: Strategy) -> list[str]:
-    it: Any = strategy  # a protocol says nothing of dataclasses
-    return [f.name for f in fields(it)] if is_dataclass(it) else ["scorer"] * hasattr(it, "scorer")
+def _names(strategy: Strategy) -> Sequence[str]:
+    named = _parameters(type(strategy))
+    return ["scorer"] * hasattr(strategy, "scorer") if named is None else named
+
+
+@cache
+def _parameters(kind: type) -> tuple[str, ...] | None:
+    """None where they cannot be told, for a protocol says nothing of dataclasses."""
+    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else None
 
 
 def _values(strategy: Strategy) -> Iterable[Any]:

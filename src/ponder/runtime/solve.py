@@ -92,7 +92,7 @@ async def solve(
         (*live,),
         memory,
         sandbox,
-        policies or {},
+        {} if policies is None else policies,  # those of a folder: to ask whether there are any is to list it
         grace=grace,
         together=together,
         schema=schema,

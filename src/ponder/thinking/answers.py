@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
     from ponder.core.problem import Kind
 
+_LETTER: Final = re.compile(r"\W{0,4}[A-Z](?![A-Za-z])")
+_VARIABLE: Final = re.compile(r"\W*[A-Z]\s*[=+^*]")
+_MATHEMATICAL: Final = re.compile(r"[\d\\$]")
 MAX_TEXT: Final = 200_000
 """Of a longer text only the end is read: that is where answers stand."""
 
@@ -127,17 +130,10 @@ def _read(tail: str, kind: Kind, choices: int | None) -> str | None:
     if kind == "math":
         return mathematics(tail)
     letter = first_letter(tail, choices)
-    if (
-        letter is not None
-        and re.match(r"\W{0,4}[A-Z](?![A-Za-z])", tail)
-        and not re.match(r"\W*[A-Z]\s*[=+^*]", tail)
-    ):
+    if letter is not None and _LETTER.match(tail) and not _VARIABLE.match(tail):
         return letter
     words = sentence(tail)
-    return (
-        first_verdict(words)
-        or (mathematics(tail) if re.search(r"[\d\\$]", words) else words or None)
-    )  # fmt: skip
+    return first_verdict(words) or (mathematics(tail) if _MATHEMATICAL.search(words) else words or None)
 
 
 def _loose(text: str, kind: Kind, choices: int | None) -> str | None:

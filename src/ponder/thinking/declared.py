@@ -80,6 +80,8 @@ def separate_thinking(text: str) -> tuple[str, str]:
 
 def boxes(text: str) -> list[str] | None:
     r"""The content of the last complete box, with its neighbours if "or" stands between; None without any box."""
+    if "\\" not in text:
+        return None
     ends = len(text)
     found: list[str] = []
     openings = list(_BOX.finditer(text))[-MAX_BOXES:]
@@ -116,15 +118,18 @@ def _content(text: str, at: int) -> tuple[str | None, int]:
 
 def declarations(text: str) -> Iterator[str]:
     """What follows each declaration, the last first. Refusals ("the answer is not 5") and headings are left out."""
-    ends = sorted([*_phrases(text), *(-m.end() for m in _HASHES.finditer(text))], key=abs)
+    ends = [*_phrases(text)]
+    if "####" in text:
+        ends = sorted([*ends, *(-m.end() for m in _HASHES.finditer(text))], key=abs)
     for end in reversed(ends[-MAX_DECLARATIONS:]):
         at = _AFTER.match(text, abs(end)).end()  # type: ignore[union-attr]  # it matches nothing too
         tail = text[at : at + MAX_TAIL]
         if end < 0 and _HEADING.match(tail):
             continue
         for _ in range(2):
-            word = _THEREFORE.match(tail)
-            tail = tail[word.end() :] if word else tail
+            if (word := _THEREFORE.match(tail)) is None:
+                break
+            tail = tail[word.end() :]
         if tail.strip() and not _NOT_SAID.match(tail):
             yield tail
 

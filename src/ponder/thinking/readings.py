@@ -25,6 +25,8 @@ _DELIMITED = re.compile(
 )
 _MATRIX = re.compile(r"[\s*]*(\\begin\{([a-zA-Z]+)\}.{1,1500}?\\end\{\2\})", re.DOTALL)
 _OR = re.compile(r"\s*,?\s*(?:\b(?:or|maybe|possibly|perhaps)\b|或者?|または)\s*", re.IGNORECASE)
+_WORDS_IN_TEX: Final = re.compile(r"\\(?:text|mathrm|mbox)[a-z]*\s*\{")
+_LETTERS: Final = re.compile(r"[A-Za-z\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _WORD_TO_STOP: Final = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _MATH_WORDS: Final = frozenset(
     re.findall(
@@ -60,11 +62,9 @@ def _plain_mathematics(text: str) -> str:
     if matrix:
         return matrix[1]
     said = sentence(text)
-    if re.match(r"\\(?:text|mathrm|mbox)[a-z]*\s*\{", said):
+    if _WORDS_IN_TEX.match(said):
         said = tidy(said)
-    if number_key(tidy(said)) is not None and not re.search(
-        r"[A-Za-z\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", said
-    ):
+    if number_key(tidy(said)) is not None and not _LETTERS.search(said):
         return said
     word = next((w for w in _WORD_TO_STOP.finditer(said) if w[0] not in _MATH_WORDS), None)
     if word is None:

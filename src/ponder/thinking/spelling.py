@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
 
 from ponder.core import protocols
 from ponder.core.errors import UnknownName, UsageError
@@ -37,6 +37,9 @@ class Range:
         return f">= {self.low:g}" if self.high == math.inf else f"{self.low:g} to {self.high:g}"
 
 
+_SPELLING: Final = " spelling"
+"""Where a value keeps it, under a name that no parameter can have."""
+
 Count = Annotated[int, Range(1)]
 Natural = Annotated[int, Range(0)]
 Temperature = Annotated[float, Range(0)]
@@ -57,8 +60,16 @@ def spelled(cls: type[S]) -> type[S]:
         if own is not None:
             own(value)
 
+    def spelling(value: Any) -> str:
+        """Written down once, for it cannot change."""
+        known: dict[str, Any] = vars(value)
+        if _SPELLING not in known:
+            known[_SPELLING] = spell(value)
+        found: str = known[_SPELLING]
+        return found
+
     cls.__post_init__ = check  # type: ignore[attr-defined]
-    cls.__str__ = spell  # type: ignore[method-assign]
+    cls.__str__ = spelling  # type: ignore[method-assign]
     return dataclasses.dataclass(frozen=True)(cls)
 
 

@@ -14,6 +14,7 @@ import re
 import ssl
 import weakref
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -32,6 +33,8 @@ MOST = 8 * 1024 * 1024
 MOST_STREAMED = 64 * 1024 * 1024
 """Bytes of a stream, at most."""
 CONNECTING = 5.0
+_OPENED: ContextVar[bool] = ContextVar("opened", default=False)
+"""Whether the request that is being sent has a connection of its own, which nobody used before."""
 AFTER_DONE = 0.5
 """Seconds that a server has to end a stream that is over; otherwise the connection is not used again."""
 
@@ -212,16 +215,16 @@ class Link:
         """
         import aiohttp
 
-        used: list[bool] = []
-        asked: dict[str, Any] = {"allow_redirects": False, "trace_request_ctx": used}
+        asked: dict[str, Any] = {"allow_redirects": False}
         if isinstance(body, bytes):
             asked |= {"data": body, "headers": {"content-type": "application/json"}}
         elif body is not None:
             asked["json"] = dict(body)
+        _OPENED.set(False)
         try:
             return await session.request(method, self.url + path, **asked)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if not (self._reuse and used) or isinstance(error, aiohttp.ClientConnectorError):
+            if not self._reuse or _OPENED.get() or isinstance(error, aiohttp.ClientConnectorError):
                 raise
             self._reuse = False
             self._sessions.clear()
@@ -288,30 +291,19 @@ class Link:
         verified: ssl.SSLContext | bool = True
         if self.url.startswith("https:"):  # to read the certificates takes a while
             verified = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
-        connector = aiohttp.TCPConnector(
-            limit=0, ssl=verified, resolver=_resolver(), force_close=not self._reuse
-        )
+        connector = _connector(ssl=verified, force_close=not self._reuse)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING, sock_read=self._patience)
         headers = {"accept-encoding": "identity"}  # streams are small, and nothing can swell
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
-        tracing = aiohttp.TraceConfig()
-        tracing.on_connection_reuseconn.append(_used_before)
         return aiohttp.ClientSession(
             connector=connector,
-            trace_configs=[tracing],
             timeout=timeout,
             headers=headers,
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=2**18,
         )
-
-
-async def _used_before(session: Any, context: Any, _: Any) -> None:
-    """Told by aiohttp, where a request is sent over a connection that was used before."""
-    del session
-    context.trace_request_ctx.append(True)
 
 
 def shown(url: str) -> str:
@@ -347,8 +339,17 @@ class _Forbidden(OSError):
     """A name leads where no model server is."""
 
 
-def _resolver() -> Any:
+def _connector(**how: Any) -> aiohttp.TCPConnector:
+    """Connections without a bound, and never to where no model server is."""
+    import aiohttp
     from aiohttp.resolver import DefaultResolver
+
+    class Connector(aiohttp.TCPConnector):  # type: ignore[misc]  # aiohttp is an extra
+        """Says when a request opens a connection."""
+
+        async def _create_connection(self, *asked: Any) -> Any:
+            _OPENED.set(True)
+            return await super()._create_connection(*asked)
 
     class Resolver(DefaultResolver):  # type: ignore[misc]  # which class that is depends on what is installed
         """Refuses link-local addresses."""
@@ -359,7 +360,7 @@ def _resolver() -> Any:
                 refuse_link_local(host, one["host"])
             return found
 
-    return Resolver()
+    return Connector(limit=0, resolver=Resolver(), **how)
 
 
 def refuse_link_local(host: str, address: str) -> None:

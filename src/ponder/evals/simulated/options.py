@@ -52,6 +52,7 @@ class Said(NamedTuple):
     spot: Spot
 
 
+@lru_cache(1024)
 def certain(spot: Spot, before: str | None = None) -> Said:
     """All that is certain at a spot, after the token that leads to it; "" is end-of-text."""
     first = () if before is None else (_token(before),)
