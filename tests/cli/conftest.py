@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from ponder.store import list_runs
 
 COMMAND = str(Path(sys.executable).with_name("ponder"))
 
@@ -57,6 +60,13 @@ class Cli:
             text=True,
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more,
         )
+
+    def until(self, process, true):
+        """Wait until this holds of the newest run in its home, while the process is at work: the run."""
+        while not (runs := list_runs(self.home / "runs", 1)) or not true(runs[0]):
+            assert process.poll() is None
+            time.sleep(0.01)
+        return runs[0]
 
 
 @pytest.fixture

@@ -70,8 +70,7 @@ def test_a_run_is_voted_and_graded_anew_without_its_model(ponder):
 def test_what_ctrl_c_ends_the_same_command_goes_on_with(ponder):
     slow = ("eval", "simulated", "-m", "simulated:rate=100", *ARMS, "--limit", "40")
     process = ponder.start(*slow)
-    while not (started := json.loads(ponder("runs", "--json").stdout)) or not started[0]["attempts"]:
-        assert process.poll() is None
+    started = ponder.until(process, lambda run: run.finished)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 130
@@ -80,7 +79,7 @@ def test_what_ctrl_c_ends_the_same_command_goes_on_with(ponder):
     assert "Traceback" not in said
     done = ponder(*slow)
     assert done.returncode == 0, done.stderr
-    assert f"Going on with the run {started[0]['run']}" in done.stderr
+    assert f"Going on with the run {started.id}" in done.stderr
     assert len(json.loads(ponder("runs", "--json").stdout)) == 1
     fast = ponder("eval", "simulated", "-m", "simulated", *ARMS, "--limit", "40")
     assert [line.split()[:4] for line in fast.stdout.splitlines()] == [

@@ -20,7 +20,7 @@ def mock(ponder):
     said = process.stderr.readline()
     yield re.search(r"http://[\d.:]+", said)[0]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(300) == 0
     process.stdout.close()
     process.stderr.close()
 

@@ -75,7 +75,7 @@ async def world(model, folder):
         "spent": keys.create("spent", budget=Budget(tokens=1))[0],
         "wrong": "pnd_000000000000_wrong",
     }
-    real = LlamaCpp(model, context=1024, sequences=8, name="real") if model else None
+    real = LlamaCpp(model, threads=1, context=1024, sequences=8, name="real") if model else None
     solver = Scripted(answer, name="solver")
     broken = Breaking(Scripted(answer, name="broken"))
     slow = Scripted(answer, name="slow", delay=0.3)

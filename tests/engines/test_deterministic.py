@@ -29,7 +29,7 @@ def anyio_backend(request):
 @pytest.fixture
 def engine(smollm2):
     """Fewer sequences than a tree would like, so that prefixes are lost and read again."""
-    made = LlamaCpp(smollm2, context=512, sequences=5, deterministic=True)
+    made = LlamaCpp(smollm2, threads=1, context=512, sequences=5, deterministic=True)
     yield made
     made.close()
 
@@ -81,13 +81,13 @@ async def test_the_same_tree_whatever_runs_beside(engine):
 
 
 async def test_the_laws(smollm2, anyio_backend):
-    engine = LlamaCpp(smollm2, context=512, sequences=4, deterministic=True)
+    engine = LlamaCpp(smollm2, threads=1, context=512, sequences=4, deterministic=True)
     await check_engine(engine, tokens=8, exact=True, tolerance=0.05, close=True)
 
 
 async def test_to_the_end_of_the_context(smollm2):
     """Whoever has no token reads one all the same, into a cell of its own: that cell must exist."""
-    engine = LlamaCpp(smollm2, context=256, sequences=3, deterministic=True)
+    engine = LlamaCpp(smollm2, threads=1, context=256, sequences=3, deterministic=True)
     path = Prefix(Prompt(raw="One, two, three,"))
     how = Sampling(300, min_tokens=300, temperature=0)
     full = await engine.extend(path, how)
@@ -102,7 +102,7 @@ async def test_to_the_end_of_the_context(smollm2):
 async def test_a_recorded_run_replays_exactly(smollm2):
     """Where a seed alone does not suffice, what was sampled does: no model is called the second time."""
     strategy, budget = "self-consistency:n=6,max_tokens=24,shots=1", Budget(tokens=100)
-    with_model = LlamaCpp(smollm2, sequences=4)
+    with_model = LlamaCpp(smollm2, threads=1, sequences=4)
     records = []
     first, _ = await attempt(strategy, Recorded(with_model, records.append), budget, seed=3)
     await with_model.aclose()

@@ -33,6 +33,7 @@ from ponder.engines.llama_cpp import LlamaCpp
 pytestmark = [pytest.mark.model, pytest.mark.anyio]
 
 CONTEXT, SEQUENCES = 512, 8
+# Engines have one thread each: two wait for each other wherever something else runs too. `test_llama_binding` has two.
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -42,7 +43,7 @@ def anyio_backend(request):
 
 @pytest.fixture(scope="module")
 def engine(smollm2):
-    engine = LlamaCpp(smollm2, context=CONTEXT, sequences=SEQUENCES)
+    engine = LlamaCpp(smollm2, threads=1, context=CONTEXT, sequences=SEQUENCES)
     yield engine
     engine.close()
 
@@ -55,7 +56,7 @@ def fresh(engine):
 
 def wiped(engine):
     scheduler = engine._scheduler
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 300
     while scheduler._live and time.monotonic() < deadline:
         time.sleep(0.001)
     scheduler._cells.clear()
@@ -70,8 +71,11 @@ def ask(text, system=None):
     return Prefix(Prompt((*turns, Message("user", text))))
 
 
-async def together(*jobs):
-    """The results of calls made side by side, in order."""
+async def together(engine, *jobs):
+    """The results of calls made side by side, in order. The engine begins when all have arrived, as ever the machine lets
+    them."""
+    arrived = threading.Event()
+    engine._scheduler.run(arrived.wait)
     results = [None] * len(jobs)
 
     async def one(i, job):
@@ -80,6 +84,8 @@ async def together(*jobs):
     async with anyio.create_task_group() as group:
         for i, job in enumerate(jobs):
             group.start_soon(one, i, job)
+        await anyio.wait_all_tasks_blocked()
+        arrived.set()
     return results
 
 
@@ -92,14 +98,14 @@ STORY = ask("Tell me a story about a cat who sails to an island, and what it fin
 
 
 async def test_the_laws(smollm2, anyio_backend):
-    engine = LlamaCpp(smollm2, context=CONTEXT, sequences=SEQUENCES)
+    engine = LlamaCpp(smollm2, threads=1, context=CONTEXT, sequences=SEQUENCES)
     report = await check_engine(engine, tokens=8, exact=False, close=True)
     assert not [line for line in report if line.startswith("skipped")]
 
 
 async def test_sixteen_samples_read_their_prompt_once(fresh):
     n = fresh.count(STORY)
-    samples = await together(*(fresh.extend(STORY, Sampling(12, seed=i)) for i in range(16)))
+    samples = await together(fresh, *(fresh.extend(STORY, Sampling(12, seed=i)) for i in range(16)))
     stats = fresh.stats
     assert stats.prefilled == n
     assert stats.reread == stats.renewed == 0
@@ -116,10 +122,11 @@ async def test_a_tree_reads_nothing_twice(fresh):
     for depth in range(5):
         starts = [path for path in paths for _ in range(4 // len(paths))]
         segments = await together(
+            fresh,
             *(
                 fresh.extend(path, Sampling(8, temperature=1.0, seed=4 * depth + i))
                 for i, path in enumerate(starts)
-            )
+            ),
         )
         grown = [path + segment for path, segment in zip(starts, segments, strict=True)]
         anew = sum(s.usage.cached < fresh.count(p) - 1 for p, s in zip(starts, segments, strict=True))
@@ -134,7 +141,7 @@ async def test_who_is_left_moves_together_and_loses_nothing(fresh):
     """Eight samples end one after the other; llama.cpp computes neighbours in one pass."""
     lengths = (40, 4, 28, 8, 32, 12, 36, 16)
     hows = [Sampling(n, min_tokens=n, temperature=1.0, seed=i) for i, n in enumerate(lengths)]
-    segments = await together(*(fresh.extend(STORY, how) for how in hows))
+    segments = await together(fresh, *(fresh.extend(STORY, how) for how in hows))
     assert fresh.stats.moves > 0  # how many, the order in which they began decides
     assert [len(s.token_ids) for s in segments] == list(lengths)
     assert fresh.stats.prefilled == fresh.count(STORY)
@@ -159,7 +166,9 @@ async def test_what_a_strategy_writes_is_read_and_the_rest_is_not(fresh):
 
 async def test_forty_calls_on_eight_sequences(fresh):
     asked = [ask(f"What is {i} + {i}?") for i in range(40)]
-    segments = await together(*(fresh.extend(p, Sampling(5 + i % 7, seed=i)) for i, p in enumerate(asked)))
+    segments = await together(
+        fresh, *(fresh.extend(p, Sampling(5 + i % 7, seed=i)) for i, p in enumerate(asked))
+    )
     for i, segment in enumerate(segments):
         assert segment.usage.completion == 5 + i % 7 or segment.finish == "eos"
         assert segment.text == spelled(fresh, segment)
@@ -190,10 +199,11 @@ async def test_a_long_prompt_does_not_stall_who_writes(fresh):
         steps.append((fresh.stats.steps, fresh.stats.prefilled))
 
     async def read():
-        await anyio.sleep(0.05)
+        while len(steps) < 3:  # noqa: ASYNC110 - told from a thread
+            await anyio.sleep(0.001)
         return await fresh.extend(long, Sampling(1))
 
-    await together(fresh.extend(STORY, Sampling(40, min_tokens=40, seed=3), watch), read())
+    await together(fresh, fresh.extend(STORY, Sampling(40, min_tokens=40, seed=3), watch), read())
     reads = [after[1] - before[1] for before, after in itertools.pairwise(steps)]
     assert max(reads) <= 64  # never more than one chunk between two of its tokens
     assert sum(read > 0 for read in reads) >= 5
@@ -201,7 +211,7 @@ async def test_a_long_prompt_does_not_stall_who_writes(fresh):
 
 async def test_cancelling_frees_the_sequence_and_tells_no_more(fresh):
     told = []
-    with anyio.move_on_after(10) as scope:
+    with anyio.fail_after(300):
         async with anyio.create_task_group() as group:
 
             async def one():
@@ -213,10 +223,9 @@ async def test_cancelling_frees_the_sequence_and_tells_no_more(fresh):
             group.cancel_scope.cancel()
         seen = len(told)
         after = await fresh.extend(STORY, Sampling(3, seed=0))
-    assert not scope.cancelled_caught
     assert len(told) == seen < 200
     assert after.usage.cached == fresh.count(STORY)
-    with anyio.fail_after(5):
+    with anyio.fail_after(300):
         while fresh._scheduler._live:  # noqa: ASYNC110 - the thread lets go after it has answered
             await anyio.sleep(0.001)
 
@@ -319,7 +328,7 @@ SCHEMA = {
 async def test_a_grammar_is_followed_whatever_the_chance(engine):
     """At a high temperature a small model writes anything; with a grammar it writes what the schema allows."""
     how = [Sampling(120, temperature=1.5, seed=i, grammar=json.dumps(SCHEMA), logprobs=0) for i in range(4)]
-    segments = await together(*(engine.extend(STORY, h) for h in how))
+    segments = await together(engine, *(engine.extend(STORY, h) for h in how))
     for segment in segments:
         assert segment.finish == "eos"
         told = json.loads(segment.text)
@@ -360,6 +369,7 @@ async def test_a_penalty_holds_for_a_thought_and_begins_anew_with_it(engine, mon
 async def test_embeddings_tell_meanings_apart(engine):
     """They run between the steps of the calls, and disturb none of them."""
     segment, vectors, alone = await together(
+        engine,
         engine.extend(STORY, Sampling(20, min_tokens=20, temperature=0)),
         engine.embed(["The cat sleeps.", "A kitten is asleep.", "Inflation rose by 3 percent in May."]),
         engine.embed(["The cat sleeps."]),
@@ -459,7 +469,7 @@ async def test_a_failing_watch_fails_its_own_call_alone(engine):
         with pytest.raises(EngineError, match="in the watch"):
             await engine.extend(STORY, Sampling(8), watch)
 
-    _, segment = await together(failing(), engine.extend(STORY, Sampling(8, min_tokens=8, seed=1)))
+    _, segment = await together(engine, failing(), engine.extend(STORY, Sampling(8, min_tokens=8, seed=1)))
     assert segment.usage.completion == 8
 
 
@@ -470,14 +480,14 @@ async def test_a_failing_step_fails_every_call_and_the_engine_lives_on(fresh, mo
         with pytest.raises(EngineError, match="-3"):
             await fresh.extend(STORY, Sampling(8, seed=i))
 
-    with anyio.fail_after(10):
-        await together(*(failing(i) for i in range(10)))
+    with anyio.fail_after(300):
+        await together(fresh, *(failing(i) for i in range(10)))
     monkeypatch.undo()
     assert (await fresh.extend(STORY, Sampling(2, min_tokens=2))).usage.completion == 2
 
 
 async def test_a_closed_engine(smollm2):
-    engine = LlamaCpp(smollm2, context=256, sequences=2)
+    engine = LlamaCpp(smollm2, threads=1, context=256, sequences=2)
     closed = []
 
     async def writing(i):
@@ -489,7 +499,8 @@ async def test_a_closed_engine(smollm2):
     async with anyio.create_task_group() as group:
         for i in range(4):
             group.start_soon(writing, i)
-        await anyio.sleep(0.1)
+        while engine.stats.sampled < 2:  # noqa: ASYNC110 - counted by another thread
+            await anyio.sleep(0.001)
         await engine.aclose()
     assert len(closed) == 4
     assert len({id(error) for error in closed}) == 4
@@ -524,7 +535,7 @@ def resident():
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell")
 def test_ten_thousand_calls_leave_the_memory_as_it_was(smollm2):
     """Answered, cancelled, refused and failing ones."""
-    engine = LlamaCpp(smollm2, context=256, sequences=32)
+    engine = LlamaCpp(smollm2, threads=1, context=256, sequences=32)
 
     async def one(i):
         prefix = Prefix(Prompt(raw=f"{i} is"))
@@ -584,7 +595,7 @@ def test_many_loops_in_many_threads(engine):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     assert [segment.usage.completion for segment in done] == [6] * 6
 
 
@@ -594,7 +605,7 @@ from ponder.core.calls import Sampling, SwitchPenalty
 from ponder.core.errors import EngineError
 from ponder.core.prefix import Prefix, Prompt
 from ponder.engines.llama_cpp import LlamaCpp
-engine = LlamaCpp(sys.argv[1], context=256, sequences=2)
+engine = LlamaCpp(sys.argv[1], threads=1, context=256, sequences=2)
 prefix = Prefix(Prompt(raw="One, two,"))
 print(anyio.run(engine.extend, prefix, Sampling(3)).usage.completion)
 child = os.fork()
@@ -622,7 +633,7 @@ def test_forks_and_leaving_in_the_middle_of_a_step(smollm2):
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SCRIPT, str(smollm2)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=500,
     )
     lines = done.stdout.split("\n")
     assert lines[0] == "3", done.stderr

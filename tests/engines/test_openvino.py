@@ -93,9 +93,13 @@ def together(engine, prefixes, hows):
         async def one(i):
             results[i] = await engine.extend(prefixes[i], hows[i])
 
+        arrived = threading.Event()
+        engine._scheduler.run(arrived.wait)  # the engine begins when all have arrived
         async with anyio.create_task_group() as group:
             for i in range(len(prefixes)):
                 group.start_soon(one, i)
+            await anyio.wait_all_tasks_blocked()
+            arrived.set()
         return results
 
     return run(all_)

@@ -299,7 +299,7 @@ def test_two_processes_at_once(tmp_path):
     for process in running:
         process.stdin.write("\n")
         process.stdin.close()
-    assert [process.wait(60) for process in running] == [0, 0]
+    assert [process.wait(500) for process in running] == [0, 0]
     made = requantised(path).read_bytes()
     assert len(list(tmp_path.iterdir())) == 2
     requantised(path).unlink()

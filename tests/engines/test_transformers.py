@@ -557,7 +557,7 @@ def test_an_engine_nobody_holds_is_closed(llama):
     thread = engine._scheduler._thread
     del engine
     gc.collect()
-    thread.join(5)
+    thread.join(300)
     assert not thread.is_alive()
     assert thread not in threading.enumerate()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import resource
 import time
@@ -19,7 +20,8 @@ from ponder.runtime.equality import Equality
 LIMIT = 2.0
 """Seconds of the clock from hand-in to grade, for two at a time and two workers: reading the answer, waiting and forking included."""
 MARGIN = 4.0
-"""On top of it here: a machine that runs other tests may not let any of our processes run for a second."""
+"""On top of it here: a machine that runs other tests may not let any of our processes run for a second, or for many: what
+took longer is measured again."""
 
 ANSWERS = 5_000
 TOWERS = (
@@ -218,9 +220,14 @@ async def judge(answers):
         for at in range(start, len(answers), 2):
             family, kind, text = answers[at]
             item = Item(Problem(f"p{at}", (Message("user", "6 * 7 = ?"),), kind), "42")
-            began = time.perf_counter()
-            grade = await graders.grade(item, text, whole=at % 4 < 2 and family not in DIRECT)
-            took = time.perf_counter() - began
+            took = math.inf
+            for _ in range(3):
+                began = time.perf_counter()
+                grade = await graders.grade(item, text, whole=at % 4 < 2 and family not in DIRECT)
+                took = min(took, time.perf_counter() - began)
+                if took <= LIMIT + MARGIN:
+                    break
+                equality._known.clear()
             judged.seconds.append(took)
             if took > LIMIT + MARGIN:
                 judged.slow.append((family.__name__, took, text[:60]))

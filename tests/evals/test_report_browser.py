@@ -19,6 +19,8 @@ BARE = [
     "--disable-sync",
 ]
 
+PATIENCE = 300_000.0
+"""Milliseconds: a browser starts slowly where everything else runs too."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 STICKS_OUT = """() => {
@@ -44,7 +46,7 @@ def browser():
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     with playwright.sync_playwright() as started:
         try:
-            opened = started.chromium.launch(executable_path=path, args=BARE)
+            opened = started.chromium.launch(executable_path=path, args=BARE, timeout=PATIENCE)
         except playwright.Error as error:
             if os.environ.get("CI"):
                 raise
@@ -75,6 +77,7 @@ def files(tmp_path_factory):
 def test_it_opens_from_disk_and_fits(browser, files, name, width, scheme):
     said, asked = [], []
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE)
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: said.append(dialog.message))
@@ -100,6 +103,7 @@ def test_it_opens_from_disk_and_fits(browser, files, name, width, scheme):
 
 def test_it_can_be_printed(browser, files):
     page = browser.new_page(color_scheme="dark")
+    page.set_default_timeout(PATIENCE)
     page.goto((files / "whole.html").as_uri())
     assert page.pdf(format="A4").startswith(b"%PDF")
     page.emulate_media(media="print")

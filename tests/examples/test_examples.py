@@ -34,7 +34,7 @@ SAYS = {
 @contextlib.contextmanager
 def serving(words, folder):
     """`ponder serve`, once it listens: its URL."""
-    env = {**os.environ, "PONDER_HOME": str(folder)}
+    env = {**os.environ, "PONDER_THREADS": "1", "PONDER_HOME": str(folder)}
     words = [sys.executable, "-m", "ponder", "serve", *words, "--port", "0"]
     with subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True) as process:
         said = ""
@@ -66,7 +66,7 @@ def printed(*words, **env):
         capture_output=True,
         text=True,
         timeout=500,
-        env={**os.environ, **env},
+        env={**os.environ, "PONDER_THREADS": "1", **env},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -30,7 +30,7 @@ def test_a_model_file_is_read_in_the_child_alone(smollm2, tmp_path):
             return whole, "".join(pieces)
 
     try:
-        whole, streamed = run(job, seconds=300)
+        whole, streamed = run(job)
         assert whole.usage.completion_tokens == 8
         assert whole.choices[0].message.content == streamed
         assert {"continue", "grammar", "logit_bias", "scores", "stoppable"} <= engine.capabilities.can
@@ -40,7 +40,7 @@ def test_a_model_file_is_read_in_the_child_alone(smollm2, tmp_path):
 
 def test_the_laws_hold_of_a_real_model_in_a_child(smollm2, tmp_path):
     engine = open_in_child(smollm2, Settings(home=tmp_path, requantise=False))
-    report = run(lambda: check_engine(engine, tokens=8, exact=False, close=True), seconds=600)
+    report = run(lambda: check_engine(engine, tokens=8, exact=False, close=True))
     assert [line for line in report if line.startswith("skipped")] == []
 
 

@@ -307,7 +307,7 @@ def test_who_stops_reading_is_left_and_holds_nothing(monkeypatch):
             reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
             writer.write(HEAD + f"content-length: {len(body)}\r\n\r\n".encode() + body)
             await reader.readline()
-            await until(lambda: it.callers.in_flight == 0, 30.0)
+            await until(lambda: it.callers.in_flight == 0)
             writer.transport.abort()
 
     run(job)

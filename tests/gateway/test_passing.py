@@ -366,18 +366,18 @@ def test_a_client_that_leaves_ends_the_work_and_pays(strategy, stream, tmp_path)
             want = 4 if strategy == "vote4" and stream else 1  # else all four are one request
             await until(lambda: mock.counters.writing == want)
             await asyncio.sleep(0.1)
-            began = asyncio.get_running_loop().time()
+            before = mock.counters.completion_tokens
             asking.cancel()
             await session.close()
             if asking.done() and not asking.cancelled():
                 asking.result().close()
             await until(lambda: mock.counters.in_flight == 0)
-            took = asyncio.get_running_loop().time() - began
+            more = mock.counters.completion_tokens - before
             await until(lambda: it.callers.in_flight == 0)
-            return took, it.callers.ledger, mock.counters
+            return more, it.callers.ledger, mock.counters
 
-    took, ledger, counters = run(job)
-    assert took < 1.0
+    more, ledger, counters = run(job)
+    assert more < 200, "half a second's, of the four samples together"
     assert counters.finished == 0
     spent = keys.named("x").spent.completion
     assert 0 < spent <= 2000
@@ -459,7 +459,7 @@ def test_silence_is_no_reason_to_ask_again(hasty):
 
     async def job():
         async with echoing(silent) as (upstream, got):
-            link = Link(upstream, patience=0.1)
+            link = Link(upstream, patience=0.5)
             served = Served("front", Upstream("front", (upstream,)).engine([(link, Found(upstream, "m"))]))
             async with listening(served) as (_, url):
                 return await post(url, json.dumps({"model": "front", "messages": ASK})), len(got)

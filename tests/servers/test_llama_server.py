@@ -39,14 +39,14 @@ def url(smollm2):
 
 @pytest.fixture(scope="module")
 def found(url):
-    return run(probe, Link(url), seconds=300)
+    return run(probe, Link(url))
 
 
 def on(found, job):
     async def main():
         return await job(Server(Link(found.url), found))
 
-    return run(main, seconds=300)
+    return run(main)
 
 
 def test_what_is_found_is_what_it_does_and_it_keeps_the_laws(found, monkeypatch):

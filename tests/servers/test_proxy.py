@@ -136,7 +136,7 @@ def test_toxics_that_make_no_sense():
 
 
 @contextlib.asynccontextmanager
-async def behind(dialect="vllm", patience=2.0):
+async def behind(dialect="vllm", patience=60.0):
     """(mock, engine behind a proxy, the proxy)."""
     async with (
         served(dialect, Scripted({TEXT: 1.0})) as (mock, server),
@@ -181,7 +181,7 @@ def test_every_toxic_ends_in_the_right_text_or_in_a_named_error():
     ]
 
     async def job():
-        async with behind(patience=0.5) as (mock, engine, proxy):
+        async with behind(patience=2.0) as (mock, engine, proxy):
             await engine.extend(ASK, HOW)
             came = []
             for toxic in toxics:
