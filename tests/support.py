@@ -24,6 +24,8 @@ from ponder.scorers import ByName
 from ponder.strategies import parse
 from ponder.thinking import answers
 
+PATIENT = 60.0
+"""Seconds that one answer may take where the test is not about that: a busy machine may leave a worker alone for many."""
 SCORERS = ByName()
 QUESTION = Problem.of("What is 6 * 7?", "math")
 

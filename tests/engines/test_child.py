@@ -177,6 +177,16 @@ async def test_a_cancelled_call_ends_in_the_child():
     engine.close()
 
 
+async def test_closed_while_another_child_is_started_it_leaves_none():
+    engine = child()
+    os.kill(engine.pid, signal.SIGKILL)
+    while engine._process._there:  # noqa: ASYNC110 - a thread's
+        await anyio.sleep(0.0001)
+    engine.close()
+    engine._process._thread.join(300)
+    assert await gone(engine.pid)
+
+
 async def test_one_that_hangs_is_ended(monkeypatch):
     monkeypatch.setattr("ponder.engines.child.engine.PATIENCE", 0.2)
     engine = child()

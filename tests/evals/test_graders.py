@@ -15,7 +15,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import running
+from support import PATIENT, running
 
 from ponder.core.errors import UnknownName, UsageError
 from ponder.core.problem import Message, Problem
@@ -55,8 +55,8 @@ def anyio_backend():
 
 @pytest.fixture
 async def graders():
-    equality = Equality(limit=60.0)  # a busy machine may leave a worker alone for seconds
-    graders = Graders(equality, limit=60.0)
+    equality = Equality(limit=PATIENT)
+    graders = Graders(equality, limit=PATIENT)
     yield graders
     await graders.aclose()
     await equality.aclose()
@@ -131,8 +131,8 @@ def test_grading_is_the_key_of_the_gold_for_any_two_texts():
         st.sampled_from([", ", " or ", ";", " = ", "+", "\\cup "]),
         st.sampled_from(["  ", "()", "[)", "{}", "$$"]),
     )
-    equality = Equality()
-    graders = Graders(equality)
+    equality = Equality(limit=PATIENT)
+    graders = Graders(equality, limit=PATIENT)
 
     @settings(max_examples=150, deadline=None)
     @given(joined, joined, st.sampled_from(["math", "auto", "choice", "open", "yesno", "json"]))
@@ -154,7 +154,7 @@ async def test_an_answer_of_many_hard_expressions_costs_the_time_of_one(graders)
     hard = ", ".join(f"9^{{9^{{9^{{{n}}}}}}}" for n in range(2, 100))
     assert await graders.grade(item("42"), hard) is False
     assert graders.equality.undecided <= 1
-    graders.equality.limit = 60.0
+    graders.equality.limit = PATIENT
     assert await graders.grade(item("42"), "\\sqrt{1764}") is True
 
 
@@ -210,9 +210,9 @@ async def test_a_scorer_past_its_limit_is_killed_and_the_next_answer_is_right(gr
     assert await graders.grade(integrals[0], integrals[0].gold) is True
     first = graders.scorers._idle[0].pid
     graders.scorers.limit = 1.0
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENT):
         assert await graders.grade(integrals[0], "9**9**9**9") is False
-    graders.scorers.limit = 60.0
+    graders.scorers.limit = PATIENT
     assert graders.scorers.killed == 1
     assert not running(first)
     assert await graders.grade(integrals[1], integrals[1].gold) is True
@@ -258,7 +258,7 @@ def test_exit_without_closing_leaves_no_process():
         "from ponder.evals.tasks import load\n"
         "from ponder.runtime.equality import Equality\n"
         "item = load('countdown', limit=1).items[0]\n"
-        "g = Graders(Equality())\n"
+        "g = Graders(Equality(), limit=60.0)\n"
         "print(anyio.run(g.grade, item, item.gold), g.scorers._idle[0].pid)\n"
     )
     done = subprocess.run(

@@ -7,6 +7,7 @@ import random
 from fractions import Fraction
 
 import anyio
+from support import PATIENT
 
 from ponder.core.problem import Message, Problem
 from ponder.evals.graders import Graders
@@ -24,8 +25,8 @@ def item(gold, kind):
 
 async def graded(pairs):
     """For each (gold, answer, kind): the grade, and whether a vote would count the two as one."""
-    equality = Equality()
-    graders = Graders(equality)
+    equality = Equality(limit=PATIENT)
+    graders = Graders(equality, limit=PATIENT)
     found = [(None, None)] * len(pairs)
 
     async def some(start):

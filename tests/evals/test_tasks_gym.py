@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import anyio
 import pytest
+from support import PATIENT
 
 from ponder.core.errors import UnknownName, UsageError
 from ponder.evals.graders import Graders
@@ -148,8 +149,8 @@ def test_every_data_set_knows_its_own_answer_in_a_text_that_gives_it_as_asked():
     assert len(items) == 2 * len(names)
 
     async def judge():
-        equality = Equality()
-        graders = Graders(equality, workers=2)
+        equality = Equality(limit=PATIENT)
+        graders = Graders(equality, workers=2, limit=PATIENT)
         wrong, fooled = [], []
 
         async def some(start):
@@ -215,8 +216,8 @@ def test_codeio_takes_json_however_it_is_written_and_leaves_out_what_its_program
     assert len(lists) > 3
 
     async def judge():
-        equality = Equality()
-        graders = Graders(equality)
+        equality = Equality(limit=PATIENT)
+        graders = Graders(equality, limit=PATIENT)
         for item in lists:
             found = find(f"So it is\n```json\n{item.gold.replace(', ', ',')}\n```", item.problem.kind)
             assert await graders.grade(item, found.text) is True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from support import running
+from support import PATIENT, running
 
 from ponder.runtime import _symbolic
 from ponder.runtime.equality import Equality
@@ -22,8 +22,6 @@ PAIRS = [
     .read_text(encoding="utf-8")
     .splitlines()
 ]
-PATIENT = 60.0
-"""A limit for what is not about limits: a busy machine may leave a worker alone for seconds."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])

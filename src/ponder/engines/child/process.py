@@ -210,13 +210,17 @@ class Process:
                     return EngineError(f"The engine's process cannot be started: {error.strerror or error}.")
             here.settimeout(PATIENCE)
             self._channel = here
+            said = None
             try:
-                self._send({"open": self._asked})
-                said = self._hear(here, first)
+                if not self.closed:  # else `close` came before the channel, and could not shut it
+                    self._send({"open": self._asked})
+                    said = self._hear(here, first)
             finally:
                 with self._lock:
                     self._there = False  # who comes from now on waits for the next one
                 self._channel = None
+                with suppress(OSError):
+                    here.shutdown(socket.SHUT_RDWR)  # a child that lives hears that it is over
                 ended = _ended(child)
         return said or TransientError(
             f"The engine's process ended ({ended}); another one is started. Try again.", None
