@@ -324,6 +324,26 @@ def test_a_limited_key_clamps_and_meters_what_is_passed(tmp_path, stream):
     assert not keys.named(key.id).spent.estimated
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_key_that_cannot_pay_for_a_vote_is_told_that_it_is_the_key(tmp_path, stream):
+    keys = opened_keys(tmp_path)
+    secret, _ = keys.create("x", budget=Budget.parse("$0.000001"))
+
+    async def job():
+        prices = Prices(0.1, 1.0)
+        async with (
+            in_front_of("vllm", keys=keys, prices=prices) as (_, url, mock),
+            client(url, secret) as ask,
+        ):
+            try:
+                got = await ask.chat.completions.create(model="front@vote4", messages=ASK, stream=stream)
+                [chunk async for chunk in got]
+            except openai.APIError as error:
+                return error.code, mock.counters.requests
+
+    assert run(job) == ("insufficient_quota", 0)
+
+
 def test_dollars_are_a_budget(tmp_path):
     keys = opened_keys(tmp_path)
     secret, _ = keys.create("x", budget=Budget.parse("$0.0001"))

@@ -18,6 +18,7 @@ from ponder.engines.scripted import Scripted
 from ponder.engines.servers.found import Found
 from ponder.engines.servers.link import Link
 from ponder.engines.servers.probe import probe
+from ponder.mock.server import Mock
 
 ASK = Prefix(Prompt((Message("user", "What is 6 * 7?"),)))
 EVERYWHERE = {"streams", "tells_stop_from_eos", "logprobs", "seed"}
@@ -253,3 +254,17 @@ def test_certificates_are_verified_against_the_file_that_is_named(tmp_path):
             await runner.cleanup()
 
     assert run(job) == {"data": [{"id": "m"}]}
+    for wrong, why in ((tmp_path / "none.pem", "No such file"), (key, "holds no certificate")):
+        with pytest.raises(
+            UsageError, match=rf"certificates .* cannot be used: .*{why}.* `ca` of this model"
+        ):
+            Link("https://127.0.0.1:1", ca=wrong)
+
+
+def test_a_server_without_tls_that_is_asked_with_it():
+    async def job():
+        async with Mock(Scripted.solver(1.0), "vllm") as mock:
+            with pytest.raises(TransientError, match="begin with http://"):
+                await Link(mock.url.replace("http:", "https:")).get("/v1/models")
+
+    run(job)

@@ -72,7 +72,8 @@ def test_characters_of_several_tokens_keep_their_ids(found):
     async def job(server):
         prefix = Prefix(Prompt(raw="Repeat: 😀👩‍🔬 naïve 你好\nRepeat:"))
         segments = [
-            await server.extend(prefix, Sampling(max_tokens=n, temperature=0.0)) for n in (1, 2, 3, 10, 11)
+            await server.extend(prefix, Sampling(max_tokens=n, temperature=0.0, logprobs=0))
+            for n in (1, 2, 3, 10, 11)
         ]
         chat = Prefix(Prompt((Message("user", "Say it."),)))
         more = await server.extend(chat + segments[-1], Sampling(max_tokens=4, temperature=0.0))
@@ -83,6 +84,9 @@ def test_characters_of_several_tokens_keep_their_ids(found):
     assert not last.text.isascii()
     assert last.usage.completion == len(last.token_ids) > 3
     assert last.ends[-1] == len(last.text)
+    assert 0 < len(last.logprobs) < last.usage.completion, (
+        "of the others it tells none, and a mean needs not all"
+    )
     for segment in segments:
         assert segments[-1].text.startswith(segment.text)
         # Cut off within a character, it has no ids: the server does not tell them.

@@ -36,7 +36,7 @@ class Segment:
         ends: for each token, where in `text` it ends (characters).
         sampled: False if a strategy wrote it ("Wait").
         stopped_by: the stop string found, or the text of the stop id.
-        logprobs: per token, of the model's own distribution; in nats.
+        logprobs: per token, of the model's own distribution; in nats. A server may leave some tokens out.
         top_logprobs: per token, the likeliest ids with theirs, likeliest first.
         certainty: per token, how far the model's own distribution was from uniform: KL(uniform || p) over the
             whole vocabulary, in nats (arXiv 2502.18581, section 3); the mean over tokens is the self-certainty.

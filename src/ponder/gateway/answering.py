@@ -214,6 +214,11 @@ class Answering:
             )
         if result.stop == "cancelled":
             return Refusal("shutting_down", f"The run was ended {after}. Try again.")
+        if self.ledger.refused:  # it has no limit of its own: what ended is around it
+            return Refusal(
+                "insufficient_quota",
+                f"What is left of this key's budget, or of the server's, pays for no answer; it ended {after}.",
+            )
         return OutOfBudget(
             f"The budget ended before any answer, {after}. Give more with ponder.budget_tokens."
         )

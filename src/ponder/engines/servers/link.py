@@ -90,7 +90,7 @@ class Link:
         self.closed = False
         self._key = key
         self._patience = patience
-        self._ca = ca
+        self._verified = _certificates(ca) if ca is not None else None
         self._sessions: weakref.WeakKeyDictionary[Any, aiohttp.ClientSession] = weakref.WeakKeyDictionary()
         self._ends: weakref.WeakKeyDictionary[Any, list[AsyncGenerator[None]]] = weakref.WeakKeyDictionary()
         self._reuse = True
@@ -258,9 +258,10 @@ class Link:
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, _Forbidden):
                 raise EngineError(str(error.os_error)) from None
-            raise broken(
-                f"cannot be reached ({error.os_error.strerror or error.os_error})", self.where, 0
-            ) from None
+            why = error.os_error.strerror or str(error.os_error)
+            if getattr(error.os_error, "reason", None) == "WRONG_VERSION_NUMBER":
+                why = "it speaks no TLS; its address may begin with http://"
+            raise broken(f"cannot be reached ({why})", self.where, 0) from None
         except aiohttp.ConnectionTimeoutError:
             raise broken(f"cannot be reached (it said nothing for {CONNECTING:g} s)", self.where, 0) from None
         except TimeoutError:
@@ -290,7 +291,7 @@ class Link:
 
         verified: ssl.SSLContext | bool = True
         if self.url.startswith("https:"):  # to read the certificates takes a while
-            verified = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+            verified = self._verified or ssl.create_default_context()
         connector = _connector(ssl=verified, force_close=not self._reuse)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING, sock_read=self._patience)
         headers = {"accept-encoding": "identity"}  # streams are small, and nothing can swell
@@ -304,6 +305,23 @@ class Link:
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=2**18,
         )
+
+
+def _certificates(ca: Path) -> ssl.SSLContext:
+    """What trusts the certificates of a file, and no others.
+
+    Raises:
+        UsageError: it cannot be read, or has none.
+
+    """
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except OSError as error:  # ssl.SSLError is one
+        why = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(
+            f"The file of certificates {ca} cannot be used: {why}. Correct `ca` of this model in ponder.toml; a path "
+            "there is read from the working folder."
+        ) from None
 
 
 def shown(url: str) -> str:

@@ -184,8 +184,8 @@ class Writing:
         ids, told = self._ids, self._sampling.logprobs
         whole = self._wants_ids and len(ids) == tokens
         # Where ids are not told, nothing is placed by them: chats count tokens that they do not show, the end of text and
-        # the white space around JSON.
-        least, logs, tops = tokens if whole else 1, self._logs, self._tops
+        # the white space around JSON. llama-server sends a character of several tokens with what it knows of the last.
+        least, logs, tops = tokens if whole and not self.gaps else 1, self._logs, self._tops
         return Segment(
             self.text,
             tuple(ids) if whole else None,
