@@ -6,7 +6,7 @@ import anyio
 import pytest
 from support import Pretending, attempt, virtual
 
-from ponder import Budget, NoSandbox, Problem, Unsupported
+from ponder import Budget, NoSandbox, Problem, Unsupported, config
 from ponder.core.executions import Execution
 from ponder.engines.scripted import Scripted
 from ponder.runtime.ledger import Ledger
@@ -91,6 +91,30 @@ def test_programs_that_do_the_same_are_one_answer():
     assert result.answer in ("def f(n):\n    return n + n", "def f(n):\n    return 2 * n")
     assert sum(weight for _, weight in result.choice.votes) == 40
     assert len(result.choice.votes) == 3
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "self-consistency:n=40",
+        "adaptive-consistency:n=40",
+        "early-stopping:n=40",
+        "best-of-n:n=40,selection=majority",
+        "best-of-n:n=40,selection=weighted",
+        "best-of-n:n=40,selection=borda",
+        "deepconf:n=40,mode=offline,measure=mean",
+        "revisions:n=40,ratio=0.1",
+        "cascade:first=self-consistency:n=40,tau=-9",
+        "auto:direct=0,probe=4,then=self-consistency:n=40",
+        "s-star:n=40,rounds=1,selection=majority",
+    ],
+)
+def test_every_vote_counts_what_programs_do(strategy):
+    """The wrong program is the most frequent text, and the right one the most frequent behaviour."""
+    shares = {"n + 2": 0.36, "n + n": 0.32, "2 * n": 0.32}
+    result, _, _ = run(strategy, answering(shares), scorers=config.scorers())
+    assert result.answer in ("def f(n):\n    return n + n", "def f(n):\n    return 2 * n")
+    assert max(result.choice.votes, key=lambda vote: vote[1])[1] > 0.5 * sum(w for _, w in result.choice.votes)
 
 
 def test_equal_programs_in_different_texts_are_run_once():

@@ -134,3 +134,10 @@ def test_decimals_are_exact(digits, places):
     number = f"{digits / 10**places:.{places}f}" if places else str(digits)
     assert key(number, "math") == key(number + "0" if places else number, "math")
     assert key(f"{digits:,}", "math") == key(str(digits), "math") == f"num:{digits}"
+
+
+def test_of_several_blocks_of_code_the_one_that_defines_is_the_answer():
+    text = "```python\ndef f(n):\n    return n\n```\nFor example:\n```python\nprint(f(1))\n```"
+    assert find(text, "code", function="f").text == "def f(n):\n    return n"
+    assert find(text, "code", function="g").text == "print(f(1))"
+    assert find(text, "code").text == "print(f(1))"

@@ -93,7 +93,16 @@ def test_what_is_asked_for():
     assert found.given == "import math\n\ndef helper(x):\n    return x"
     mbpp = asked("Write a function.\n\nassert set(similar((1, 2), (2, 3))) == {2}")
     assert mbpp.function == "similar"
+    for said in (
+        "Write a function count(text) that counts. count('a') == 1",
+        "Write a function called `count`.",
+        "Count what it holds: `count('(a)')` -> 1",
+        "Count it.\ncount('a', (1, 2)) == 1",
+    ):
+        assert asked(said).function == "count"
     assert asked("What is 6 * 7?") is None
+    assert asked("If f(x) = 2x, what is f(3)?") is None
+    assert asked("f(" * 50_000) is None  # and soon
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from ponder.runtime.tasks import side_by_side
 from ponder.thinking import answers
 from ponder.thinking.called import canonical_calls
 from ponder.thinking.markers import FAMILIES, named
+from ponder.thinking.programs import asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -124,7 +125,9 @@ class Attempt:
             return None
         if not path.cut and (call := canonical_calls(path, problem.tools)):
             return call
-        found = answers.find(text, kind, choices=problem.choices)
+        wanted = asked(problem.question) if kind == "code" else None
+        function = wanted.function if wanted else ""
+        found = answers.find(text, kind, choices=problem.choices, function=function)
         if found is None or (path.cut and (not found.declared or text.endswith(found.text))):
             return None
         return found.text if self.fits(found.text) else None

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ponder.thinking.declared import boxes, declarations, sentence, separate_thinking
 from ponder.thinking.normal import fold, plain, tidy
 from ponder.thinking.numbers import number_key
+from ponder.thinking.programs import DEFINES
 from ponder.thinking.readings import (
     first_letter,
     first_verdict,
@@ -57,15 +58,19 @@ def extract(text: str, kind: Kind = "auto", *, choices: int | None = None) -> st
     return found.text if found else None
 
 
-def find(text: str, kind: Kind = "auto", *, choices: int | None = None) -> Found | None:
+def find(
+    text: str, kind: Kind = "auto", *, choices: int | None = None, function: str = ""
+) -> Found | None:
     """The final answer and whether it was declared.
+
+    Of several blocks of code it is the last that defines `function`, where one does, else the last.
 
     Choice answers come back as a capital letter (of the first `choices`, else A to J), yes/no answers as "yes" or "no"
     (true and false too), tool calls as canonical JSON, everything else as written, but in ASCII widths and signs.
     """
     visible, thinking = separate_thinking(plain(text))  # before any cut, which might lose the opening tag
     if kind in ("open", "code", "json", "tool"):
-        return _whole(visible, kind)
+        return _whole(visible, kind, function)
     visible, thinking = visible[-MAX_TEXT:], thinking[-MAX_TEXT:]
     if visible.strip():
         found = _declared(visible, kind, choices)
@@ -78,7 +83,7 @@ def find(text: str, kind: Kind = "auto", *, choices: int | None = None) -> Found
     return Found(found, declared=False) if found else None
 
 
-def _whole(text: str, kind: Kind) -> Found | None:
+def _whole(text: str, kind: Kind, function: str) -> Found | None:
     """Kinds whose answer is the text itself, or one structured piece of it."""
     if kind == "json":
         value = last_value(text)
@@ -87,8 +92,9 @@ def _whole(text: str, kind: Kind) -> Found | None:
         call = last_call(text)
         return None if call is None else Found(call, declared=True)
     if kind == "code":
-        blocks = fences(text)
-        body = blocks[-1][1] if blocks else text
+        blocks = [body for _, body in fences(text)]
+        able = [body for body in blocks if function in DEFINES.findall(body)]
+        body = (able or blocks or [text])[-1]
         return Found(body.strip("\n").rstrip(), declared=bool(blocks)) if body.strip() else None
     return Found(text.strip(), declared=True) if text.strip() else None
 

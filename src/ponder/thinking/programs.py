@@ -17,14 +17,17 @@ from typing import Final
 LONGEST: Final = 50_000
 """Characters of a program at most."""
 
+DEFINES: Final = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
+"""The functions that a program defines."""
+
 _BLOCK: Final = re.compile(
     r"^[ \t]*```[ \t]*([\w+#-]*)[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE
 )
 _PYTHON: Final = frozenset({"", "python", "python3", "py", "py3"})
-_DEFINES: Final = re.compile(r"^(?:async[ \t]+)?def[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
 _ASSERTS: Final = re.compile(r"^[ \t]*assert\b[^\n]*", re.MULTILINE)
 _CALLS: Final = re.compile(r"\b([A-Za-z_]\w*)[ \t]*\(")
-_NAMED: Final = re.compile(r"\bfunction (?:named|called) [`\"']?([A-Za-z_]\w*)")
+_NAMED: Final = re.compile(r"\bfunction (?:(?:named|called) [`\"']?([A-Za-z_]\w*)|[`\"']?([A-Za-z_]\w*)\()")
+_EXAMPLE: Final = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\([^\n]{0,200}?\)[`\"']?\s*(?:={2,3}>?|=>|->|→)")
 _WRAPPED: Final = frozenset(
     {"set", "abs", "round", "math", "sorted", "list", "tuple", "len", "isclose", "not", "str"}
 )
@@ -53,14 +56,15 @@ def asked(question: str) -> Asked | None:
     """The function that a question asks for; None where it names none.
 
     It is the last one that a block of Python in it defines, else the one that its assertions call, else the one that it
-    calls a function.
+    calls a function, else the one whose call it shows with what it gives: `f(1) == 2`.
     """
     for code in reversed(blocks(question) or [question]):
         if (found := _shown(code)) is not None:
             return found
     asserted = "\n".join(_ASSERTS.findall(question))
     called = [name for name in _CALLS.findall(asserted) if name not in _WRAPPED]
-    called = called or _NAMED.findall(question)
+    called = called or ["".join(names) for names in _NAMED.findall(question)]
+    called = called or [name for name in _EXAMPLE.findall(question) if name not in _WRAPPED]
     return Asked(called[0]) if called else None
 
 
@@ -78,15 +82,15 @@ def program(text: str, question: str) -> str | None:
     is taken for the function's body, where the question shows what stands above it.
     """
     wanted = asked(question)
-    found = blocks(text) or ([text] if _DEFINES.search(text) else [])
+    found = blocks(text) or ([text] if DEFINES.search(text) else [])
     found = [body for body in found if body.strip()]
     if not found:
         return None
     name = wanted.function if wanted else ""
-    body = next((body for body in reversed(found) if name in _DEFINES.findall(body)), found[-1])
+    body = next((body for body in reversed(found) if name in DEFINES.findall(body)), found[-1])
     if not wanted:
         return body[:LONGEST]
-    if wanted.code and not _DEFINES.search(body):
+    if wanted.code and not DEFINES.search(body):
         return f"{wanted.code.rstrip()}\n{textwrap.indent(textwrap.dedent(body), '    ')}"[:LONGEST]
     return (f"{wanted.given}\n\n{body}" if wanted.given else body)[:LONGEST]
 
