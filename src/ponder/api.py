@@ -7,6 +7,7 @@ import atexit
 import threading
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
@@ -88,7 +89,7 @@ async def asolve(
             Roles that are not named are played by the solver, and the solver is the default model if it is not.
         budget: "4k" or 4000 completion tokens, "4k,30s", "calls=20", or a `Budget`; None is without limit.
         seed: the same seed draws the same samples on a deterministic engine.
-        kind: how answers are read and compared; "auto" finds out.
+        kind: how answers are read and compared; "auto" finds out, and is "code" where the strategy runs programs.
         memory: what the strategy recalls from: a text file or a folder of them, searched by words, or by meaning as
             "embeddings:FOLDER"; or any object with a `name` and `recall`.
         sandbox: where programs are run, if the strategy or the kind "code" asks for that; None is bubblewrap's, whose
@@ -109,6 +110,8 @@ async def asolve(
 
     problem = question if isinstance(question, Problem) else Problem.of(question, kind)
     chosen = parse(strategy) if isinstance(strategy, str) else strategy
+    if problem.kind == "auto" and executes(chosen):  # what it runs are the answers
+        problem = replace(problem, kind="code")
     if isinstance(budget, int):
         budget = Budget(tokens=budget)
     limit = Budget.parse(budget) if isinstance(budget, str) else budget
@@ -121,9 +124,10 @@ async def asolve(
     if ours is not None:
         try:
             await ours.check()
-        except NoSandbox:
+        except NoSandbox as error:
             if executes(chosen):
                 raise
+            warnings.warn(f"Votes count programs that are written alike. {error}", stacklevel=2)
             ours = None
     engines = {role: await _engine(one) for role, one in ({"solver": None} | dict(by_role)).items()}
     policies = config.policies(config.settings())

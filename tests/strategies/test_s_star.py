@@ -1,15 +1,17 @@
 """S* and what it stands on: executions that are paid for, votes by behaviour, the choice among clusters."""
 
 import json
+from functools import partial
 
 import anyio
 import pytest
 from support import Pretending, attempt, virtual
 
-from ponder import Budget, NoSandbox, Problem, Unsupported, config
+from ponder import Budget, NoSandbox, Problem, Unsupported, asolve, config
 from ponder.core.executions import Execution
 from ponder.engines.scripted import Scripted
 from ponder.runtime.ledger import Ledger
+from ponder.sandbox import bubblewrap
 from ponder.strategies import parse
 from ponder.thinking.values import pack, unpack
 
@@ -114,7 +116,9 @@ def test_every_vote_counts_what_programs_do(strategy):
     shares = {"n + 2": 0.36, "n + n": 0.32, "2 * n": 0.32}
     result, _, _ = run(strategy, answering(shares), scorers=config.scorers())
     assert result.answer in ("def f(n):\n    return n + n", "def f(n):\n    return 2 * n")
-    assert max(result.choice.votes, key=lambda vote: vote[1])[1] > 0.5 * sum(w for _, w in result.choice.votes)
+    assert max(result.choice.votes, key=lambda vote: vote[1])[1] > 0.5 * sum(
+        w for _, w in result.choice.votes
+    )
 
 
 def test_equal_programs_in_different_texts_are_run_once():
@@ -262,6 +266,21 @@ def test_without_a_sandbox_it_is_refused_before_the_first_token():
     with pytest.raises(Unsupported, match="runs programs that the model writes"):
         virtual(job)
     assert engine.calls == 0
+
+
+def test_a_question_to_a_strategy_that_runs_programs_is_one_for_a_program():
+    asked = "Write a function f(n) that doubles. f(2) == 4"
+    engine = Scripted(answering({"5": 0.5, "n + n": 0.5}))
+    job = partial(asolve, asked, "s-star:n=9,rounds=1,selection=public", model=engine, sandbox=Evaluating())
+    assert virtual(job).answer == "def f(n):\n    return n + n"
+
+
+def test_votes_without_a_sandbox_count_texts_and_say_so(monkeypatch):
+    monkeypatch.setattr(bubblewrap.shutil, "which", lambda *_, **__: None)
+    engine = Scripted(answering({"n + 2": 0.4, "n + n": 0.3, "2 * n": 0.3}))
+    with pytest.warns(UserWarning, match=r"written alike.*apt install bubblewrap"):
+        result = virtual(partial(asolve, ASKS, "self-consistency:n=40", model=engine))
+    assert len(result.choice.votes) == 3
 
 
 def test_a_sandbox_that_cannot_start_ends_the_run_by_its_name():

@@ -58,9 +58,7 @@ def extract(text: str, kind: Kind = "auto", *, choices: int | None = None) -> st
     return found.text if found else None
 
 
-def find(
-    text: str, kind: Kind = "auto", *, choices: int | None = None, function: str = ""
-) -> Found | None:
+def find(text: str, kind: Kind = "auto", *, choices: int | None = None, function: str = "") -> Found | None:
     """The final answer and whether it was declared.
 
     Of several blocks of code it is the last that defines `function`, where one does, else the last.
