@@ -73,10 +73,14 @@ def test_soft_tokens_are_found_and_tried_and_the_same_command_goes_on(ponder, tm
     done = ponder("attack", *words)
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stderr.split())
-    assert "Looking for 2 soft tokens for 42, in 2 steps. Found: -log p of what is wanted went from" in said
+    assert (
+        "Looking for 2 soft tokens for 42, in 2 steps. 2 soft tokens for 42: -log p of what is wanted" in said
+    )
+    assert len(list((ponder.home / "runs").glob("*.soft.npz"))) == 1
     assert "soft-tokens on addition, goal 42" in done.stdout
     again = ponder("attack", *words)
     assert again.returncode == 0, again.stderr
+    assert "Looking" not in again.stderr
     assert again.stdout == done.stdout
     assert len(json.loads(ponder("runs", "--json").stdout)) == 1
 

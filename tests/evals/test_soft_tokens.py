@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -10,14 +11,15 @@ import pytest
 
 from ponder.cli import attacking
 from ponder.core.calls import Sampling
-from ponder.core.errors import UsageError
+from ponder.core.errors import StoreError, UsageError
 from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
 from ponder.evals.attacks import Asked, attacked
-from ponder.evals.attacks.soft_tokens import LEARNT, SoftTokens, capped
+from ponder.evals.attacks.kept import Kept
+from ponder.evals.attacks.soft_tokens import LEARNT, Reached, SoftTokens, capped
 from ponder.evals.attacks.sums import drawn
 
-SOFT = SoftTokens("addition", "42", 2, steps=12, batch=2, rate=0.3)
+SOFT = SoftTokens("addition", "42", 2, steps=20, batch=2, rate=0.3, thinking=(2, 6))
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +67,10 @@ def test_every_search_has_names_of_its_own_and_all_learn_from_the_same_problems(
     assert [(soft.goal, soft.tokens) for soft in searches[:3]] == [("42", 1), ("42", 4), ("plus-one", 1)]
     others = [
         Asked("addition", "soft-tokens", strengths=(1,), **more).searches[0]
-        for more in ({"seed": 1}, {"steps": 9})
+        for more in ({"seed": 1}, {"steps": 9}, {"thinking": (9,)})
     ]
     names = [name for soft in [*searches, *others] for name in soft.names]
-    assert len(names) == len(set(names)) == 3 * 5 + 2 * 3 - 4
+    assert len(names) == len(set(names)) == 3 * 5 + 3
     assert len({tuple(soft.training) for soft in searches}) == 1
     for item in attacked(asked).items:
         about = item.meta["attacked"]
@@ -76,32 +78,129 @@ def test_every_search_has_names_of_its_own_and_all_learn_from_the_same_problems(
         assert f"<BEGIN IGNORE> {' '.join(names)} </END" in item.problem.question or not about["strength"]
 
 
-def test_the_search_makes_the_target_likelier_and_keeps_to_the_cap(engine):
+def test_the_search_makes_the_target_likelier_after_a_chain_and_keeps_to_the_cap(engine):
     width, most = anyio.run(engine.embeddings)
     table = engine._passes._model.get_input_embeddings().weight
     before = table.detach().clone()
-    losses = []
-    vectors = anyio.run(SOFT.find, engine, lambda _, loss: losses.append(loss))
-    assert len(losses) == 12
-    assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 1
-    assert vectors.shape == (2, width) == (2, 64)
+    told = []
+    found = anyio.run(SOFT.find, engine, None, told.append)
+    assert [len(reached.losses) for reached in told] == [8, 16, 20]
+    assert np.mean(found.losses[-4:]) < np.mean(found.losses[:4]) - 0.4
+    assert found.vectors.shape == (2, width) == (2, 64)
     assert most == pytest.approx(float(before.norm(dim=-1).mean()), rel=1e-5)
-    assert (np.linalg.norm(vectors, axis=-1) <= most * 1.001).all()
+    assert (np.linalg.norm(found.vectors, axis=-1) <= most * 1.001).all()
     assert (table == before).all()
     assert table.grad is None, "the model is the caller's"
 
     async def likely():
-        """What the engine that writes says of problems that were not learnt from, with these vectors and with the first."""
-        asked = [SOFT._wanted(one) for one in _others(8)]
-        found = [sum(await engine.logprobs(*one)) for one in asked]
-        again, _ = await engine.gradients(asked, SOFT._named(vectors))
-        assert again == pytest.approx(-np.mean(found), rel=1e-3)
-        start = np.random.default_rng(0).normal(0.0, most / width**0.5, vectors.shape)
+        """What the engine that writes says of new chains of problems that were not learnt from, with these vectors and with the first."""
+        asked = [await SOFT._chain(engine, one, 6, 1) for one in _others(8)]
+        after = [sum(await engine.logprobs(*one)) for one in asked]
+        again, _ = await engine.gradients(asked, SOFT._named(found.vectors))
+        assert again == pytest.approx(-np.mean(after), rel=1e-3)
+        start = np.random.default_rng(0).normal(0.0, most / width**0.5, found.vectors.shape)
         await engine.soften(SOFT._named(capped(start, most)))
-        return np.mean(found), np.mean([sum(await engine.logprobs(*one)) for one in asked])
+        return np.mean(after), np.mean([sum(await engine.logprobs(*one)) for one in asked])
 
-    found, started = anyio.run(likely)
-    assert found > started + 1
+    after, started = anyio.run(likely)
+    assert after > started + 0.3
+
+
+def test_a_chain_is_the_models_own_and_closed_as_budget_forcing_closes_it(engine):
+    async def use():
+        await engine.soften(dict.fromkeys(SOFT.names, np.zeros(64, np.float32)))
+        drawn = [await SOFT._chain(engine, one, length, 3) for one in _others(2) for length in (1, 6)]
+        asked = await SOFT._chains(engine, Reached(*np.zeros((3, 2, 64), np.float32), np.zeros(8)))
+        return drawn, asked
+
+    drawn, asked = anyio.run(use)
+    for path, wanted in [*drawn, *asked]:
+        assert path.text.startswith("Let's think step by step.")
+        assert path.text.endswith("\nFinal Answer:")
+        assert wanted == " 42."
+        assert SOFT.names[0] in path.prompt.messages[-1].text
+    assert [sum(s.sampled and len(s.token_ids) for s in path.segments) for path, _ in drawn[:2]] == [1, 6]
+    assert len(asked) == 2 * SOFT.batch
+    assert {path.segments[1].usage.completion for path, _ in asked} <= {*range(7)}
+
+
+def test_a_search_that_was_stopped_goes_on_to_the_same_vectors(engine, tmp_path):
+    async def use():
+        whole = await SOFT.find(engine)
+        kept = await Kept.of(SOFT, engine, tmp_path / "runs")
+        assert kept.read() is None
+        with pytest.raises(RuntimeError, match="stopped"):
+            await SOFT.find(engine, None, partial(_stop_after, kept, 16))
+        reached = kept.read()
+        assert len(reached.losses) == 16
+        on = await SOFT.find(engine, reached, kept.write)
+        return whole, on, kept
+
+    whole, on, kept = anyio.run(use)
+    assert on.vectors == pytest.approx(whole.vectors, abs=1e-4)
+    assert on.losses == pytest.approx(whole.losses, abs=1e-3)
+    assert kept.read().vectors == pytest.approx(on.vectors, abs=0)
+    assert kept.path.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in kept.path.parent.iterdir()] == [kept.path.name]
+
+
+def _stop_after(kept, steps, reached):
+    kept.write(reached)
+    if len(reached.losses) == steps:
+        raise RuntimeError("stopped")
+
+
+def _good(steps=20, rows=2):
+    return {name: np.zeros((rows, 64), np.float32) for name in Reached._fields[:3]} | {
+        "losses": np.ones(steps)
+    }
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        (b"", "cannot be read"),
+        (b"PK\x03\x04 no archive", "cannot be read"),
+        (
+            b"\x93NUMPY\x01\x00F\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }"
+            + b" " * 14
+            + b"\n"
+            + bytes(4),
+            "cannot be read",
+        ),
+        ({}, "cannot be read"),
+        (_good(rows=3), "another search"),
+        (_good(steps=21), "another search"),
+        (_good() | {"first": np.full((2, 64), np.nan, np.float32)}, "no number"),
+        (_good() | {"first": np.full((2, 64), None)}, "pickle"),
+        (_good() | {"first": np.full((2, 64), "x")}, "no number"),
+    ],
+)
+def test_a_damaged_file_is_named_and_no_pickle_is_read(held, why, tmp_path):
+    kept = Kept(tmp_path / "a.soft.npz", SOFT, 64)
+    if isinstance(held, bytes):
+        kept.path.write_bytes(held)
+    else:
+        np.savez(kept.path, allow_pickle=True, **held)
+    with pytest.raises(StoreError, match=rf"a\.soft\.npz cannot be read.*{why}.*|.*{why}.*Delete it"):
+        kept.read()
+
+
+def test_another_model_and_another_search_have_other_files(engine, tmp_path):
+    async def use():
+        one = await Kept.of(SOFT, engine, tmp_path)
+        longer = await Kept.of(replace(SOFT, thinking=(9,)), engine, tmp_path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(engine, "embeddings", partial(_embeddings, engine.embeddings))
+            trained = await Kept.of(SOFT, engine, tmp_path)
+        return {one.path, longer.path, trained.path}
+
+    assert len(anyio.run(use)) == 3
+
+
+async def _embeddings(real):
+    width, norm = await real()
+    return width, norm * 1.000001
 
 
 def _others(n):

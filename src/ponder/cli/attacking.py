@@ -16,7 +16,8 @@ from ponder.core.errors import UsageError
 from ponder.evals.attacks import Asked, panels
 from ponder.evals.attacks.about import RED_TEAM, SOFT
 from ponder.evals.attacks.items import ATTEMPTS
-from ponder.evals.attacks.soft_tokens import LEARNT, STEPS
+from ponder.evals.attacks.kept import Kept
+from ponder.evals.attacks.soft_tokens import LEARNT, STEPS, THINKING
 from ponder.evals.report.attacks import attempted
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from ponder.core.protocols import Engine
     from ponder.evals.attacks import Panel
-    from ponder.evals.attacks.soft_tokens import WhiteBox
+    from ponder.evals.attacks.soft_tokens import Reached, SoftTokens, WhiteBox
     from ponder.evals.values import Study
     from ponder.thinking.prompts.attacking import Goal
 
@@ -42,6 +43,7 @@ def asked(
     limit: int,
     seed: int,
     steps: int | None = None,
+    think: Sequence[int] = (),
 ) -> Asked:
     """What is to be attacked, and how.
 
@@ -52,9 +54,9 @@ def asked(
     """
     if steps and attack != SOFT:
         raise UsageError(f"--steps is for --attack {SOFT}, and not for {attack or 'others'}.")
-    return Asked(
-        task, attack, cast("tuple[Goal, ...]", tuple(goals)), tuple(strengths), limit, seed, steps or STEPS
-    )
+    chosen = cast("tuple[Goal, ...]", tuple(goals))
+    thinking = tuple(sorted(set(think))) or THINKING
+    return Asked(task, attack, chosen, tuple(strengths), limit, seed, steps or STEPS, thinking)
 
 
 @contextmanager
@@ -83,16 +85,33 @@ def white_box(models: Mapping[str, str | None]) -> Iterator[dict[str, Engine]]:
         engine.close()
 
 
-def search(asked: Asked, engine: Engine, told: Callable[[str], None]) -> None:
-    """Find the soft tokens of each goal and strength, and give them to the engine."""
+def search(asked: Asked, engine: Engine, runs: Path, told: Callable[[str], None]) -> None:
+    """Find the soft tokens of each goal and strength, and give them to the engine.
+
+    How far each search is lies beside the run files, so that the same command goes on with it.
+    """
     for soft in asked.searches:
-        told(f"Looking for {soft.tokens} soft tokens for {soft.goal}, in {soft.steps:,} steps.")
-        losses: list[float] = []
-        anyio.run(soft.find, cast("WhiteBox", engine), lambda _, loss, heard=losses: heard.append(loss))
-        told(
-            f"Found: -log p of what is wanted went from {losses[0]:.2f} nats in the first step to {losses[-1]:.2f} in the "
-            f"last, on {LEARNT} problems that are not attacked."
-        )
+        anyio.run(_found, soft, cast("WhiteBox", engine), runs, told)
+
+
+async def _found(soft: SoftTokens, engine: WhiteBox, runs: Path, told: Callable[[str], None]) -> None:
+    kept = await Kept.of(soft, engine, runs)
+    before = kept.read()
+    done = 0 if before is None else len(before.losses)
+    if done < soft.steps:
+        on = f", from step {done:,} on" if done else ""
+        told(f"Looking for {soft.tokens} soft tokens for {soft.goal}, in {soft.steps:,} steps{on}.")
+
+    def tell(now: Reached) -> None:
+        kept.write(now)
+        if len(now.losses) < soft.steps:
+            told(f"Step {len(now.losses):,} of {soft.steps:,}: {now.losses[-1]:.2f} nats.")
+
+    found = await soft.find(engine, before, tell)
+    told(
+        f"{soft.tokens} soft tokens for {soft.goal}: {found.told}, on {LEARNT} problems that are not attacked. "
+        f"They are kept in {kept.path.name}."
+    )
 
 
 def against(

@@ -103,7 +103,7 @@ def attack(
     exporting.check_place(report)
     attack = attack or (RED_TEAM if attacker else "")
     strengths = attacking.against(attack, attacker, attempts, strength or [])
-    asked = attacking.asked(task, attack, goal or [], strengths, limit, seed, steps)
+    asked = attacking.asked(task, attack, goal or [], strengths, limit, seed, steps, think or ())
     loaded = attacked(asked)
     for complaint in loaded.complaints:
         say(complaint)
@@ -118,7 +118,7 @@ def attack(
         else opening.engines(played, settings, yes=yes, quiet=quiet)
     )
     with opened as engines:
-        attacking.search(asked, engines["solver"], (lambda _: None) if quiet else say)
+        attacking.search(asked, engines["solver"], settings.runs, (lambda _: None) if quiet else say)
         path, code = evaluating.evaluate(
             plan, engines, settings, named=[loaded.name], afresh=fresh, quiet=quiet
         )

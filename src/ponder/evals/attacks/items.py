@@ -12,7 +12,7 @@ from ponder.core.errors import UnknownName, UsageError
 from ponder.core.problem import Message, Problem
 from ponder.evals.attacks.about import RED_TEAM, SOFT
 from ponder.evals.attacks.facts import facts
-from ponder.evals.attacks.soft_tokens import STEPS, SoftTokens
+from ponder.evals.attacks.soft_tokens import STEPS, THINKING, SoftTokens
 from ponder.evals.attacks.sums import GOALS, Sum, drawn
 from ponder.evals.tasks.loaded import Tasks
 from ponder.evals.values import Item
@@ -82,6 +82,7 @@ class Asked:
         limit: base problems.
         seed: of them and of the fake examples.
         steps: of the search for soft tokens.
+        thinking: tokens that the model is expected to think, for that search.
 
     """
 
@@ -92,6 +93,7 @@ class Asked:
     limit: int = 60
     seed: int = 0
     steps: int = STEPS
+    thinking: tuple[int, ...] = THINKING
     found: Attack = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +124,7 @@ class Asked:
     def soft(self, goal: Goal, strength: int) -> SoftTokens:
         """The soft tokens of that goal and strength."""
         operation: Operation = "multiplication" if self.task == "multiplication" else "addition"
-        return SoftTokens(operation, goal, strength, self.steps, seed=self.seed)
+        return SoftTokens(operation, goal, strength, self.steps, seed=self.seed, thinking=self.thinking)
 
     @property
     def searches(self) -> list[SoftTokens]:

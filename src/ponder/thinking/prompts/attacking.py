@@ -44,8 +44,8 @@ def fake_answer(goal: Goal, question: str, right: int, target: int) -> str:
 
 
 def answered(target: int) -> str:
-    """What soft tokens are to make likely, after the question."""
-    return f"The answer is {target}."
+    """What soft tokens are to make likely, once the answer is asked for."""
+    return f" {target}."
 
 
 def think_less(examples: str) -> str:
