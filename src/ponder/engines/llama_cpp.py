@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import weakref
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anyio import to_thread
-from anyio.lowlevel import checkpoint_if_cancelled
-
-from ponder.core.errors import ContextOverflow, EngineError, ModelFileError, Unsupported, UsageError
-from ponder.core.protocols import Ability, Capabilities
+from ponder.core.errors import ContextOverflow, EngineError, ModelFileError, UsageError
 from ponder.engines._llama import MAX_SEQUENCES, BindingMismatch, Context, Model
-from ponder.engines.embedded.call import Scoring, Writing
 from ponder.engines.embedded.embedder import Embedder
-from ponder.engines.embedded.grammar import Grammars
+from ponder.engines.embedded.engine import Embedded
 from ponder.engines.embedded.memory import layout, processors, token_bytes
 from ponder.engines.embedded.scheduler import ROWS, Scheduler
 from ponder.engines.embedded.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from ponder.core.calls import Sampling
-    from ponder.core.prefix import Prefix, Segment
-    from ponder.core.protocols import Delta
-    from ponder.engines.embedded.stats import Stats
 
 N_BATCH = 512
 EMBEDDED = 2048
@@ -36,28 +26,8 @@ MOVABLE = 256 << 20
 """Bytes of a sequence's cells up to which it is moved to close a gap. llama.cpp computes neighbouring sequences
 in one pass and makes another for each gap; a copy of 48 MB takes 7 ms, another pass of SmolLM2 twice that."""
 
-ABILITIES: frozenset[Ability] = frozenset(
-    (
-        "continue",
-        "token_ids",
-        "logprobs",
-        "top_logprobs",
-        "logit_bias",
-        "switch_penalty",
-        "certainty",
-        "grammar",
-        "embeddings",
-        "seed",
-        "stop_ids",
-        "scores",
-        "tells_stop_from_eos",
-        "streams",
-        "stoppable",
-    )
-)
 
-
-class LlamaCpp:
+class LlamaCpp(Embedded):
     """A GGUF model, loaded when it is made, with one thread that runs it.
 
     Calls from any number of tasks share each step of the model, and whatever prefixes they share is read once.
@@ -120,7 +90,7 @@ class LlamaCpp:
                 threads=threads or processors(),
                 flash_attn=flash_attn,
             )
-            self._vocabulary = Vocabulary(model)
+            vocabulary = Vocabulary(model)
         except (ValueError, BindingMismatch) as error:
             model.close()
             raise EngineError(
@@ -129,66 +99,19 @@ class LlamaCpp:
         except BaseException:
             model.close()
             raise
-        self.sequences = n_seq
-        self._context = cells.n_ctx_seq - deterministic
-        self.capabilities = Capabilities(
-            name or model.name or Path(path).stem,
-            ABILITIES,
-            self._context,
-            self._vocabulary.fingerprint,
-            thinking=self._vocabulary.template.markers,
-        )
-        vocabulary = self._vocabulary
-        self._grammars = Grammars(vocabulary)
 
         def free() -> None:
             vocabulary.close()
             model.close()
 
         self._embedder = Embedder(model, most=min(cells.n_ctx_seq, EMBEDDED), threads=threads or processors())
-        self._scheduler = Scheduler(cells, free, gathers=gathers, alike=deterministic)
-        # At exit, and when nobody holds the engine any more; before the model's own finalizer, for it is younger.
-        self._close = weakref.finalize(self, self._scheduler.close)
-
-    # -- the engine -----------------------------------------------------------------------------------------
-
-    async def extend(
-        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
-    ) -> Segment:
-        """Write one segment after `prefix`. It ends with "length" at the end of the context, too.
-
-        Raises:
-            ContextOverflow: the prefix alone fills the context.
-            Unsupported: the sampling asks for a depth.
-            UsageError: a token that does not exist, a grammar that is none.
-            EngineClosed: the engine is closed, or is being closed.
-
-        """
-        if sampling.depth is not None:
-            raise Unsupported("llama.cpp has no models that think in depth. Leave depth= out.")
-        await checkpoint_if_cancelled()  # the thread might else write before the task sees its cancellation
-        self._scheduler.check()
-        ids = self._vocabulary.ids(prefix)
-        room = self._room(ids, 1)
-        schema = sampling.grammar
-        grammar = None if schema is None else await to_thread.run_sync(self._grammars.grammar, schema)
-        limit, prompt = min(sampling.max_tokens, room), self._vocabulary.prompt(prefix)
-        call = Writing(self._vocabulary, ids, sampling, limit, watch, prompt, grammar)
-        return await self._scheduler.answer(call)
-
-    async def logprobs(self, prefix: Prefix, continuation: str) -> tuple[float, ...]:
-        """Log-probability of each token of `continuation` after `prefix`, in nats.
-
-        The continuation is tokenised by itself: its first token does not join with the last one of the prefix.
-        """
-        self._scheduler.check()
-        following = self._vocabulary.encode(continuation)
-        ids = self._vocabulary.ids(prefix)
-        self._room(ids, len(following))
-        if not following:
-            return ()
-        call = Scoring(ids, following, self._vocabulary.prompt(prefix))
-        return await self._scheduler.answer(call)
+        super().__init__(
+            vocabulary,
+            Scheduler(cells, free, gathers=gathers, alike=deterministic),
+            name=name or model.name or Path(path).stem,
+            context=cells.n_ctx_seq - deterministic,
+            sequences=n_seq,
+        )
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """The mean of each text's last hidden states. Special tokens are not recognised in them.
@@ -209,45 +132,3 @@ class LlamaCpp:
                     "Cut it into parts."
                 )
         return [await self._scheduler.run(partial(self._embedder.mean, ids)).wait() for ids in read]
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of text inside a path: no begin-of-text, special tokens recognised."""
-        self._scheduler.check()
-        return self._vocabulary.encode(text)
-
-    def count(self, prefix: Prefix) -> int:
-        """Tokens read before writing goes on after `prefix`, chat template included."""
-        self._scheduler.check()
-        return len(self._vocabulary.ids(prefix))
-
-    # -- its state ------------------------------------------------------------------------------------------
-
-    @property
-    def stats(self) -> Stats:
-        """What it has done so far."""
-        return self._scheduler.stats
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return not self._close.alive
-
-    def close(self) -> None:
-        """End it; calls in flight get EngineClosed. Waits for the step that is running. May be called again."""
-        self._close()
-
-    async def aclose(self) -> None:
-        """`close`, for whoever must not block the event loop."""
-        await to_thread.run_sync(self.close)
-
-    # -- inside ---------------------------------------------------------------------------------------------
-
-    def _room(self, ids: list[int], wanted: int) -> int:
-        room = self._context - len(ids)
-        if room < wanted:
-            raise ContextOverflow(
-                f"The prompt has {len(ids):,} tokens, and this engine's context {self._context:,}"
-                f"{', of which the answer needs some' if room >= 0 else ''}. "
-                f"Shorten the prompt or open the engine with a larger context=."
-            )
-        return room

@@ -2,60 +2,32 @@
 
 from __future__ import annotations
 
-import weakref
-from contextlib import contextmanager
 from pathlib import PurePath
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from anyio import to_thread
-from anyio.lowlevel import checkpoint_if_cancelled
 
-from ponder.core.errors import ContextOverflow, EngineClosed, Unsupported, UsageError
-from ponder.core.protocols import Ability, Capabilities
-from ponder.engines.embedded.call import Scoring, Writing
-from ponder.engines.embedded.grammar import Grammars
+from ponder.core.errors import Unsupported, UsageError
+from ponder.engines.embedded.engine import Embedded
 from ponder.engines.embedded.scheduler import Scheduler
 from ponder.engines.embedded.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from ponder.core.calls import Sampling
-    from ponder.core.prefix import Prefix, Segment
-    from ponder.core.protocols import Delta
+    from ponder.core.prefix import Prefix
     from ponder.engines._llama import Context, Model
-    from ponder.engines.embedded.stats import Stats
 
 TEXTS = 8
 """Texts embedded in one pass: between two of them others have their turn."""
 
-ABILITIES: frozenset[Ability] = frozenset(
-    (
-        "continue",
-        "token_ids",
-        "logprobs",
-        "top_logprobs",
-        "logit_bias",
-        "switch_penalty",
-        "certainty",
-        "grammar",
-        "seed",
-        "stop_ids",
-        "embeddings",
-        "scores",
-        "tells_stop_from_eos",
-        "streams",
-        "stoppable",
-    )
-)
 
-
-class Transformers:
+class Transformers(Embedded):
     """A causal language model of the transformers library, with one thread that runs it.
 
     Calls from any number of tasks share each step, and whatever prefixes they share is read once. What one call
@@ -102,34 +74,27 @@ class Transformers:
             raise Unsupported("This model has an encoder. Use a causal language model.")
         if sequences < 1:
             raise UsageError(f"Give at least 1 sequence, not {sequences}.")
-        self._context = room(config, context)
+        n_ctx = room(config, context)
         if device is not None:
             model = model.to(device)
-        passes = Passes(model, sequences=sequences, context=self._context)
+        passes = Passes(model, sequences=sequences, context=n_ctx)
         configs = config, getattr(model, "generation_config", None)
         self._tokens = Tokens(tokenizer, size=passes.n_vocab, configs=configs)
-        # The embedded engine's parts ask for no more of a model file than `Tokens` and `Passes` answer.
-        self._vocabulary = Vocabulary(cast("Model", self._tokens))
-        self._passes = passes
-        self.sequences = sequences
-        name = name or PurePath(config.name_or_path or model.config.name_or_path).name or config.model_type
-        self.capabilities = Capabilities(
-            name,
-            ABILITIES,
-            self._context,
-            self._vocabulary.fingerprint,
-            thinking=self._vocabulary.template.markers,
-        )
-        vocabulary = self._vocabulary
-        self._grammars = Grammars(vocabulary)
+        # The embedded engines' parts ask for no more of a model file than `Tokens` and `Passes` answer.
+        vocabulary = Vocabulary(cast("Model", self._tokens))
 
         def free() -> None:
             vocabulary.close()
             passes.close()
 
-        self._scheduler = Scheduler(cast("Context", passes), free)
-        # At exit, and when nobody holds the engine any more.
-        self._close = weakref.finalize(self, self._scheduler.close)
+        self._passes = passes
+        super().__init__(
+            vocabulary,
+            Scheduler(cast("Context", passes), free),
+            name=name or PurePath(config.name_or_path or model.config.name_or_path).name or config.model_type,
+            context=n_ctx,
+            sequences=sequences,
+        )
 
     @classmethod
     def load(
@@ -172,48 +137,6 @@ class Transformers:
         name = name or PurePath(path).name
         return cls(model, tokenizer, device=device, context=context, sequences=sequences, name=name)
 
-    # -- the engine -----------------------------------------------------------------------------------------
-
-    async def extend(
-        self, prefix: Prefix, sampling: Sampling, watch: Callable[[Delta], bool | None] | None = None
-    ) -> Segment:
-        """Write one segment after `prefix`. It ends with "length" at the end of the context, too.
-
-        Raises:
-            ContextOverflow: the prefix alone fills the context.
-            Unsupported: the sampling asks for a depth.
-            UsageError: a token that does not exist, a grammar that is none.
-            EngineClosed: the engine is closed, or is being closed.
-
-        """
-        if sampling.depth is not None:
-            raise Unsupported(
-                "The transformers engine knows no models that think in depth. Leave depth= out."
-            )
-        await checkpoint_if_cancelled()  # the thread would write a token before the task noticed
-        with self._open():
-            ids = self._vocabulary.ids(prefix)
-            room = self._room(ids, 1)
-            schema = sampling.grammar
-            grammar = None if schema is None else await to_thread.run_sync(self._grammars.grammar, schema)
-            limit = min(sampling.max_tokens, room)
-            call = Writing(self._vocabulary, ids, sampling, limit, watch, grammar=grammar)
-            return await self._scheduler.answer(call)
-
-    async def logprobs(self, prefix: Prefix, continuation: str) -> tuple[float, ...]:
-        """Log-probability of each token of `continuation` after `prefix`, in nats.
-
-        The continuation is tokenised by itself: its first token does not join with the last one of the prefix.
-        """
-        with self._open():
-            following = self._vocabulary.encode(continuation)
-            ids = self._vocabulary.ids(prefix)
-            self._room(ids, len(following))
-            if not following:
-                return ()
-            call = Scoring(ids, following)
-            return await self._scheduler.answer(call)
-
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """The mean of each text's last hidden states. Special tokens are not recognised in them.
 
@@ -222,19 +145,19 @@ class Transformers:
             ContextOverflow: a text longer than the context.
 
         """
-        with self._open():
-            read = [self._plain(text) for text in texts]
-            means: list[list[float]] = []
-            for begin in range(0, len(read), TEXTS):
-                means += await to_thread.run_sync(self._passes.embed, read[begin : begin + TEXTS])
-            return means
+        self._scheduler.check()
+        read = [self._plain(text) for text in texts]
+        means: list[list[float]] = []
+        for begin in range(0, len(read), TEXTS):
+            means += await to_thread.run_sync(self._passes.embed, read[begin : begin + TEXTS])
+        return means
 
     # -- soft tokens ----------------------------------------------------------------------------------------
 
     async def embeddings(self) -> tuple[int, float]:
         """The width of the embeddings of the model's tokens, and their mean norm."""
-        with self._open():
-            return await to_thread.run_sync(self._passes.embeddings)
+        self._scheduler.check()
+        return await to_thread.run_sync(self._passes.embeddings)
 
     async def soften(self, vectors: Mapping[str, NDArray[np.float32]]) -> None:
         """From now on each of these names, wherever it stands in a text, is one token with that embedding.
@@ -247,15 +170,15 @@ class Transformers:
 
         """
         width, _ = await self.embeddings()
-        with self._open():
-            if not all(name and vector.shape == (width,) for name, vector in vectors.items()):
-                raise UsageError(f"A soft token has a name and a vector of {width:,} numbers for this model.")
-            if not vectors:
-                return
-            rows = np.array(list(vectors.values()), np.float32)
-            ids = await to_thread.run_sync(self._passes.soften, rows)
-            self._tokens.soften(dict(zip(vectors, ids, strict=True)))
-            self._vocabulary.forget()
+        self._scheduler.check()
+        if not all(name and vector.shape == (width,) for name, vector in vectors.items()):
+            raise UsageError(f"A soft token has a name and a vector of {width:,} numbers for this model.")
+        if not vectors:
+            return
+        rows = np.array(list(vectors.values()), np.float32)
+        ids = await to_thread.run_sync(self._passes.soften, rows)
+        self._tokens.soften(dict(zip(vectors, ids, strict=True)))
+        self._vocabulary.forget()
 
     async def gradients(
         self, asked: Sequence[tuple[Prefix, str]], vectors: Mapping[str, NDArray[np.float32]]
@@ -269,59 +192,25 @@ class Transformers:
             ContextOverflow: a prefix with its text is longer than the context.
 
         """
-        with self._open():
-            try:
-                soft = self._tokens.softened(vectors)
-            except KeyError as error:
-                raise UsageError(f"There is no soft token {error}. Make it with soften() first.") from None
-            rows = np.array(list(vectors.values()), np.float32)
-            read = [(self._vocabulary.ids(prefix), self._vocabulary.encode(text)) for prefix, text in asked]
-            if not (read and soft and all(text for _, text in read)):
-                raise UsageError("A gradient needs a soft token, a prefix and the text after it.")
-            losses, slopes = [], []
-            for before, text in read:
-                ids = [*before, *text]
-                self._room(ids, 0)
-                loss, slope = await to_thread.run_sync(self._passes.gradient, ids, len(text), soft, rows)
-                losses.append(loss)
-                slopes.append(slope)
-            return fmean(losses), np.asarray(np.mean(slopes, axis=0), np.float32)
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of text inside a path: no begin-of-text, special tokens recognised."""
-        with self._open():
-            return self._vocabulary.encode(text)
-
-    def count(self, prefix: Prefix) -> int:
-        """Tokens read before writing goes on after `prefix`, chat template included."""
-        with self._open():
-            return len(self._vocabulary.ids(prefix))
-
-    # -- its state ------------------------------------------------------------------------------------------
-
-    @property
-    def stats(self) -> Stats:
-        """What it has done so far; embeddings are not counted."""
-        return self._scheduler.stats
-
-    def close(self) -> None:
-        """End it; calls in flight get EngineClosed. Waits for the step that is running. May be called again."""
-        self._close()
-
-    async def aclose(self) -> None:
-        """`close`, for whoever must not block the event loop."""
-        await to_thread.run_sync(self.close)
+        self._scheduler.check()
+        try:
+            soft = self._tokens.softened(vectors)
+        except KeyError as error:
+            raise UsageError(f"There is no soft token {error}. Make it with soften() first.") from None
+        rows = np.array(list(vectors.values()), np.float32)
+        read = [(self._vocabulary.ids(prefix), self._vocabulary.encode(text)) for prefix, text in asked]
+        if not (read and soft and all(text for _, text in read)):
+            raise UsageError("A gradient needs a soft token, a prefix and the text after it.")
+        losses, slopes = [], []
+        for before, text in read:
+            ids = [*before, *text]
+            self._room(ids, 0)
+            loss, slope = await to_thread.run_sync(self._passes.gradient, ids, len(text), soft, rows)
+            losses.append(loss)
+            slopes.append(slope)
+        return fmean(losses), np.asarray(np.mean(slopes, axis=0), np.float32)
 
     # -- inside ---------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _open(self) -> Iterator[None]:
-        """Refuse a closed engine, and one from before a fork; the advice is ours, not llama.cpp's."""
-        try:
-            self._scheduler.check()
-            yield
-        except EngineClosed:
-            raise EngineClosed("The engine is closed. Open it again with Transformers.load(path).") from None
 
     def _plain(self, text: str) -> list[int]:
         """Ids of a text that is only data."""
@@ -333,13 +222,3 @@ class Transformers:
             raise UsageError("An empty text has no embedding. Leave it out.")
         self._room(ids, 0)
         return ids
-
-    def _room(self, ids: Sequence[int], wanted: int) -> int:
-        room = self._context - len(ids)
-        if room < wanted:
-            raise ContextOverflow(
-                f"The prompt has {len(ids):,} tokens, and this engine's context {self._context:,}"
-                f"{', of which the answer needs some' if room >= 0 else ''}. "
-                f"Shorten the prompt or open the engine with a larger context=."
-            )
-        return room

@@ -410,7 +410,7 @@ class Scheduler:
 
 
 def _closed() -> EngineClosed:
-    return EngineClosed("The engine is closed. Open it again with LlamaCpp(path).")
+    return EngineClosed("The engine is closed. Open it again.")
 
 
 def _failed(error: Exception) -> EngineError:

@@ -145,7 +145,7 @@ class Vocabulary:
 
     def _check(self) -> None:
         if self._closed:
-            raise EngineClosed("The engine is closed. Open it again with LlamaCpp(path).")
+            raise EngineClosed("The engine is closed. Open it again.")
 
     def _inside(self, text: str, *, special: bool) -> list[int]:
         """Ids of text that something stands before: no begin-of-text, no space put in front."""

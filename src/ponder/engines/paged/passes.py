@@ -130,7 +130,7 @@ class Passes:
 
     def _open(self) -> ov.InferRequest:
         if self._request is None:
-            raise EngineClosed("The engine is closed. Open it again with OpenVino(path).")
+            raise EngineClosed("The engine is closed. Open it again.")
         return self._request
 
     def _pool(self, port: Any) -> NDArray[np.uint8]:

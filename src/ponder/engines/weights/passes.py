@@ -186,7 +186,7 @@ class Passes:
             self._running.acquire()
         try:
             if self._model is None and not closing:
-                raise EngineClosed("The engine is closed. Open it again with Transformers.load(path).")
+                raise EngineClosed("The engine is closed. Open it again.")
             with torch.inference_mode(not learning), torch.set_grad_enabled(learning):
                 yield
         finally:
