@@ -129,6 +129,8 @@ def test_equal_programs_in_different_texts_are_run_once():
     )
     assert len(result.choice.votes) == 1
     assert len(sandbox.asked) == 1
+    _, _, sandbox = run("early-stopping:n=12,w=2", lambda _: texts)  # which reads again and again
+    assert len(sandbox.asked) == 1
 
 
 def test_a_program_that_always_fails_agrees_with_nobody():

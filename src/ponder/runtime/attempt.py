@@ -52,6 +52,9 @@ class Attempt:
     overthought: int = 0  # calls whose thinking was longer than asked for
     degraded: bool = False  # it failed after something had been proposed
     keys: dict[str, str] = field(default_factory=dict)
+    behaviours: dict[str, str | None] = field(
+        default_factory=dict
+    )  # program -> what it does, where it does anything
     schema: Mapping[str, Any] | None = None  # what answers are to keep to, as `forms` says
     forms: FormsOf | None = None
     misfits: dict[str, str | None] = field(default_factory=dict)  # answer -> why it does not

@@ -31,7 +31,7 @@ async def behaviours(attempt: Attempt, answers: Sequence[str], place: Place) -> 
     """A key for each answer, equal where the programs in them give the same outputs.
 
     Where there is nothing to run a program on, or it fails on everything, its text is its key. Reading an answer costs
-    nothing, as with all other kinds: what is run here is not charged. Equal programs are run once.
+    nothing, as with all other kinds: what is run here is not charged. Equal programs are run once in an attempt.
     """
     problem, sandbox = attempt.problem, attempt.sandbox
     inputs = probes(problem.question)
@@ -46,8 +46,9 @@ async def behaviours(attempt: Attempt, answers: Sequence[str], place: Place) -> 
         return None if outputs is None else "does:" + hashlib.sha256(outputs.encode()).hexdigest()[:24]
 
     codes = [program(f"```python\n{answer}\n```", problem.question) for answer in answers]
-    different = list(dict.fromkeys(code for code in codes if code is not None))
-    known = dict(zip(different, await side_by_side([partial(done, code) for code in different]), strict=True))
+    known = attempt.behaviours
+    new = [code for code in dict.fromkeys(codes) if code is not None and code not in known]
+    known.update(zip(new, await side_by_side([partial(done, code) for code in new]), strict=True))
     return [known.get(code or "") or text for code, text in zip(codes, texts, strict=True)]
 
 

@@ -11,11 +11,10 @@ import sys
 import weakref
 from typing import TYPE_CHECKING
 
-import anyio
+from ponder.pipes import Pipes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import IO
 
 _LIVING: weakref.WeakSet[Lines] = weakref.WeakSet()
 
@@ -39,11 +38,7 @@ class Lines:
             env=env,
             start_new_session=True,  # Ctrl-C is for us to handle
         )
-        self._in: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # PIPE was asked for
-        self._out: IO[bytes] = self._process.stdout  # type: ignore[assignment]
-        os.set_blocking(self._in.fileno(), False)
-        os.set_blocking(self._out.fileno(), False)
-        self._pending = b""
+        self._pipes = Pipes(self._process)
         _LIVING.add(self)
 
     @property
@@ -56,25 +51,11 @@ class Lines:
 
     async def send(self, data: bytes) -> None:
         """Write all of it."""
-        while data:
-            try:
-                data = data[os.write(self._in.fileno(), data) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self._in.fileno())
+        await self._pipes.send(data)
 
     async def line(self) -> bytes:
         """The next line; EOFError if the process has died."""
-        while b"\n" not in self._pending:
-            try:
-                read = os.read(self._out.fileno(), 65_536)
-            except BlockingIOError:
-                await anyio.wait_readable(self._out.fileno())
-                continue
-            if not read:
-                raise EOFError
-            self._pending += read
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line
+        return await self._pipes.line()
 
     def kill(self) -> None:
         """End it and its children at once, and leave no zombie. Safe to call twice."""
@@ -83,8 +64,8 @@ class Lines:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._in.close()
-        self._out.close()
+        self._pipes.into.close()
+        self._pipes.out.close()
 
 
 @atexit.register

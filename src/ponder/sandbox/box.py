@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import anyio
 
 from ponder.core.errors import NoSandbox
+from ponder.pipes import Pipes, TooLong
 from ponder.sandbox.bubblewrap import command
 from ponder.sandbox.inside import READY
 from ponder.sandbox.seccomp import program
@@ -73,12 +74,8 @@ class Box:
             ) from error
         finally:
             os.close(read)
-        self._in: IO[bytes] = self._process.stdin  # type: ignore[assignment]  # PIPE was asked for
-        self._out: IO[bytes] = self._process.stdout  # type: ignore[assignment]
-        self._err: IO[bytes] = self._process.stderr  # type: ignore[assignment]
-        os.set_blocking(self._in.fileno(), False)
-        os.set_blocking(self._out.fileno(), False)
-        self._pending = b""
+        self._pipes = Pipes(self._process)
+        self._err: IO[bytes] = self._process.stderr  # type: ignore[assignment]  # PIPE was asked for
         self._ready = False
         _LIVING.add(self)
 
@@ -140,32 +137,18 @@ class Box:
         raise Ended(f"TimeoutError: it took longer than {self.limits.seconds:g} s, and was ended")
 
     async def _write(self, message: Mapping[str, object]) -> None:
-        data = json.dumps(message).encode("ascii") + b"\n"
         with contextlib.suppress(BrokenPipeError):  # whoever waits for the answer learns why
-            while data:
-                try:
-                    data = data[os.write(self._in.fileno(), data) :]
-                except BlockingIOError:
-                    await anyio.wait_writable(self._in.fileno())
+            await self._pipes.send(json.dumps(message).encode("ascii") + b"\n")
 
     async def _line(self, most: int = SLACK) -> bytes:
-        while b"\n" not in self._pending:
-            if len(self._pending) > most:
-                raise Ended(f"OverflowError: it wrote more than {self.limits.output} bytes")
-            try:
-                read = os.read(self._out.fileno(), 65_536)
-            except BlockingIOError:
-                await anyio.wait_readable(self._out.fileno())
-                continue
-            if not read:
-                raise Ended(
-                    "ProcessLookupError: the process ended: by itself, for memory, or for processor time"
-                )
-            self._pending += read
-        line, _, self._pending = self._pending.partition(b"\n")
-        if len(line) > most:
-            raise Ended(f"OverflowError: it wrote more than {self.limits.output} bytes")
-        return line
+        try:
+            return await self._pipes.line(most)
+        except TooLong:
+            raise Ended(f"OverflowError: it wrote more than {self.limits.output} bytes") from None
+        except EOFError:
+            raise Ended(
+                "ProcessLookupError: the process ended: by itself, for memory, or for processor time"
+            ) from None
 
     def _said(self) -> str:
         """What bubblewrap complained of by now."""
@@ -182,9 +165,9 @@ class Box:
         then reaps it and ends. Once the pipe has no writer, nothing lives there.
         """
         _LIVING.discard(self)
-        if self._out.closed:
+        if self._pipes.out.closed:
             return
-        self._in.close()
+        self._pipes.into.close()
         for child in self._children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
@@ -195,11 +178,11 @@ class Box:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         waiting = select.poll()
-        waiting.register(self._out, select.POLLIN)
+        waiting.register(self._pipes.out, select.POLLIN)
         while waiting.poll(1000 * GONE):
-            if not os.read(self._out.fileno(), 1 << 20):
+            if not os.read(self._pipes.out.fileno(), 1 << 20):
                 break
-        self._out.close()
+        self._pipes.out.close()
         self._err.close()
 
     def _children(self) -> list[int]:
