@@ -120,4 +120,6 @@ clean: ## remove the environment and the caches; models and runs stay
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[evals]' \
 		|| echo "reasoning-gym could not be installed (a part of it needs a C compiler); the tests of its tasks are skipped"
+	@# The tests start hundreds of processes, which would compile sympy anew where Python may not write byte-code.
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib src || true
 	@touch $@

@@ -73,7 +73,7 @@ async def listening(*engines, tables=None, keys=None):
 async def in_front_of(dialect="vllm", engine=None, *, tables=None, keys=None, prices=None, **options):
     """A gateway in front of a mock server: (gateway, its URL, mock)."""
     async with Mock(engine or Simulated.named("simulated"), dialect, **options) as mock:
-        link = Link(mock.url, patience=5.0)
+        link = Link(mock.url, patience=60.0)
         found = await probe(link)
         mock.counters.__init__()
         from ponder.engines.servers.upstream import Upstream

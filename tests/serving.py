@@ -24,7 +24,7 @@ def run(job, *args, seconds=500.0):
 
 
 @contextlib.asynccontextmanager
-async def served(dialect="vllm", engine=None, *, patience=5.0, found=None, **options):
+async def served(dialect="vllm", engine=None, *, patience=60.0, found=None, **options):
     """A mock server and the engine on it, as probed: (mock, engine)."""
     faults = options.pop("faults", None)
     async with Mock(engine or Simulated.named("simulated"), dialect, **options) as mock:

@@ -39,7 +39,7 @@ def test_a_model_file_is_read_in_the_child_alone(smollm2, tmp_path):
 
 
 def test_the_laws_hold_of_a_real_model_in_a_child(smollm2, tmp_path):
-    engine = open_in_child(smollm2, Settings(home=tmp_path, requantise=False))
+    engine = open_in_child(smollm2, Settings(home=tmp_path, requantise=False, threads=1))
     report = run(lambda: check_engine(engine, tokens=8, exact=False, close=True))
     assert [line for line in report if line.startswith("skipped")] == []
 

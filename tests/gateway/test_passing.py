@@ -51,7 +51,7 @@ async def echoing(answer):
 
 
 def front(url, key=None, prices=None):
-    link = Link(url, key, patience=5.0)
+    link = Link(url, key, patience=60.0)
     found = Found(url, "upstream-model")
     upstream = Upstream("front", (url,), prices=prices)
     return Served("front", upstream.engine([(link, found)]))
@@ -492,7 +492,7 @@ def test_silence_is_no_reason_to_ask_again(hasty):
 def test_a_dead_server_is_left_alone_and_another_is_asked(hasty):
     async def job():
         async with echoing(scripted()) as (alive, got):
-            ways = [(Link(url, patience=5.0), Found(url, "m")) for url in ("http://127.0.0.1:9", alive)]
+            ways = [(Link(url, patience=60.0), Found(url, "m")) for url in ("http://127.0.0.1:9", alive)]
             served = Served("front", Upstream("front", ("x", "y")).engine(ways))
             async with listening(served) as (_, url):
                 body = json.dumps({"model": "front", "messages": ASK})
@@ -517,7 +517,7 @@ def test_the_limit_of_a_server_holds_for_what_is_passed_on():
 
     async def job():
         async with echoing(slow) as (upstream, _):
-            ways = [(Link(upstream, patience=5.0), Found(upstream, "m"))]
+            ways = [(Link(upstream, patience=60.0), Found(upstream, "m"))]
             served = Served("front", Upstream("front", (upstream,), at_once=3).engine(ways))
             async with listening(served) as (_, url):
                 body = json.dumps({"model": "front", "messages": ASK})

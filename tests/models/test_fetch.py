@@ -45,6 +45,7 @@ HUB_PATH = "/who/what/resolve/main/tiny.gguf"
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(transfer, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(transfer, "ANSWER_SECONDS", 60.0)
     transfer.forget_unreachable()
     yield
     transfer.forget_unreachable()
