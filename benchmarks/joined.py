@@ -1,14 +1,15 @@
 """One report of several evaluations: the same arms on different problems, or other arms on the same, measured one by one.
 
-    python benchmarks/joined.py RUN RUN ... --report FILE [--command "what would measure all of it"]
+    python benchmarks/joined.py RUN RUN ... --report FILE [--command "what would measure all of it"] [--whole]
 
-Prints, for each arm, how often it was right and what it cost, and the differences from the second arm, paired by problem.
+Of a run that was stopped, `--whole` takes the problems that every arm attempted. Prints, for each arm, how often it was right and what it cost, and the differences from the second arm, paired by problem.
 """
 
 from __future__ import annotations
 
 import argparse
 import shlex
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,19 @@ def joined(studies: list[Study]) -> Study:
     return first
 
 
+def whole(study: Study) -> Study:
+    """The problems that every arm attempted."""
+    arms = {outcome.arm for outcome in study.outcomes}
+    tried = Counter(item for item, _, _ in _tried(study))
+    items = {name: item for name, item in study.items.items() if tried[name] == len(arms)}
+    return replace(
+        study,
+        items=items,
+        outcomes=[outcome for outcome in study.outcomes if outcome.item in items],
+        samples={name: of_item for name, of_item in study.samples.items() if name in items},
+    )
+
+
 def _tried(study: Study) -> set[tuple[str, str, str]]:
     return {(outcome.item, outcome.arm.strategy, outcome.arm.budget) for outcome in study.outcomes}
 
@@ -53,8 +67,11 @@ def main() -> None:
     asked.add_argument(
         "--base", action="append", help="the arm that others are compared with; else the second"
     )
+    asked.add_argument("--whole", action="store_true", help="the problems that every arm attempted")
     given = asked.parse_args()
     study = joined([measured(config.settings(), run) for run in given.runs])
+    if given.whole:
+        study = whole(study)
     if given.command:
         study = replace(study, command=shlex.split(given.command))
     out().print(table(study))

@@ -2,7 +2,10 @@
 
 import errno
 import os
+import select
 import struct
+import subprocess
+import sys
 from functools import cache, partial
 
 import anyio
@@ -180,6 +183,36 @@ def test_a_task_that_is_cancelled_leaves_no_process():
 
     anyio.run(used, job, Limits(memory=mark))
     assert living(str(mark)) == []
+
+
+HOLDS_ONE = """
+import sys, time, anyio
+from ponder.core.executions import Call
+from ponder.sandbox import Limits
+from ponder.sandbox.box import Box
+async def job():
+    box = Box(Limits(memory=int(sys.argv[1])))
+    await box.begin(program="def f(): return 1")
+    await box.send(**Call("f").message())
+    await box.receive()
+    print("ready", flush=True)
+    time.sleep(600)
+anyio.run(job)
+"""
+
+
+@needed
+def test_who_is_killed_leaves_no_process():
+    mark = 500 * MB + os.getpid()
+    with subprocess.Popen([sys.executable, "-c", HOLDS_ONE, str(mark)], stdout=subprocess.PIPE) as owner:
+        assert owner.stdout.readline() == b"ready\n"
+        inside = [int(pid) for pid in living(str(mark)) if int(pid) != owner.pid]
+        watched = [os.pidfd_open(pid) for pid in inside]
+        assert watched
+        owner.kill()
+        for one in watched:
+            assert select.select([one], [], [], 60)[0], "it lives on"
+            os.close(one)
 
 
 def test_without_bubblewrap_nothing_is_run(monkeypatch):
