@@ -28,7 +28,7 @@ from ponder.evals.study import finished, item_body, study
 from ponder.evals.tasks import load
 from ponder.evals.values import Arm
 from ponder.runtime.equality import Equality
-from ponder.store import RunFile, RunWriter
+from ponder.store import RunFile, RunWriter, Samples
 
 pytest.importorskip("ray", reason="pip install 'ponder[ray]'")
 
@@ -189,6 +189,43 @@ def test_what_a_laptop_began_a_cluster_ends(head, single, tmp_path):
     assert told(writer.path) == single
 
 
+def test_samples_of_an_earlier_part_stay_with_the_driver_until_a_worker_misses_one(head, single, tmp_path):
+    writer = made(tmp_path)
+    began = Plan(PLAN.items, PLAN.arms[1:2], PLAN.seeds)
+    anyio.run(alone, began, writer)
+    writer.flush()
+    with RunFile.open(writer.path) as file:
+        asked = Asked(file)
+        drawn, done = file.drawn(), finished(file)
+        running = cluster(head, writer, known=asked, finished=done)
+        anyio.run(running.run)
+    writer.close()
+    assert told(writer.path) == single
+    assert set(drawn) & set(asked.asked), "what was kept was asked for"
+    tokens = {name: segment.usage.completion for name, segment in _samples(writer.path).items()}
+    assert running.tally.generated == sum(n for name, n in tokens.items() if name not in set(drawn))
+
+
+class Asked(Samples):
+    """Samples of a run, and what was asked of them."""
+
+    def __init__(self, run):
+        super().__init__(run)
+        self.asked = []
+
+    def __getitem__(self, name):
+        self.asked.append(name)
+        return super().__getitem__(name)
+
+    def __iter__(self):
+        raise AssertionError("all of them at once")
+
+
+def _samples(path):
+    with RunFile.open(path) as file:
+        return file.samples()
+
+
 def test_workers_of_another_ponder_are_refused(head, tmp_path):
     def each_its_own():
         return {"ponder": "0.1.0", "source": str(os.getpid())}
@@ -306,7 +343,7 @@ def test_a_run_of_a_cluster_is_replayed_without_its_model(head, tmp_path):
     writer.close()
     with RunFile.open(writer.path) as file:
         items, seeds, engines, known = replay(file)
-    again = made(tmp_path / "laptop", plan)
-    anyio.run(partial(alone, Plan(items, plan.arms, seeds), again, engines=engines, known=known))
+        again = made(tmp_path / "laptop", plan)
+        anyio.run(partial(alone, Plan(items, plan.arms, seeds), again, engines=engines, known=known))
     again.close()
     assert told(again.path)[0] == told(writer.path)[0]

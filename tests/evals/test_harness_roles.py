@@ -101,12 +101,13 @@ def test_a_replay_has_every_role_without_its_model(tmp_path):
             to.item(item.problem.id, item_body(item))
         anyio.run(evaluated, plan, by_role, to)
     with RunFile.open(made.path) as run:
-        its_items, seeds, models, given = replay(run)
+        its_items, seeds, models, _ = replay(run)
         before = sorted((str(o.arm), o.item, o.answer) for o in study(run).outcomes)
     assert models["proposer-1"] is models["solver"]
     assert models["aggregator"] is models["proposer-2"]
     again = Plan(its_items, ARMS, seeds)
-    with writer(tmp_path / "again", again) as to:
+    with RunFile.open(made.path) as run, writer(tmp_path / "again", again) as to:
+        given = replay(run)[3]
         anyio.run(partial(evaluated, again, models, to, known=given))
     with RunFile.open(to.path) as run:
         after = sorted((str(o.arm), o.item, o.answer) for o in study(run).outcomes)

@@ -180,8 +180,8 @@ def test_what_was_stopped_goes_on_and_what_is_whole_is_replayed(tmp_path):
     assert _tries(resumed) == _tries(whole)
     with RunFile.open(begun.path) as run:
         items, seeds, engines, known = replay(run)
-    again = Plan(items, asked.arms, seeds)
-    assert _tries(made(again, engines, writer(tmp_path / "again", again), known=known)) == _tries(whole)
+        again = Plan(items, asked.arms, seeds)
+        assert _tries(made(again, engines, writer(tmp_path / "again", again), known=known)) == _tries(whole)
 
 
 def test_a_game_that_a_model_breaks_is_played_again(tmp_path):

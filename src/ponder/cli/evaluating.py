@@ -125,7 +125,7 @@ def evaluate(
     for told_of in misfits(strategies, engines, policies):
         say(told_of)
     runs = any(map(executes, strategies)) or any(item.grader == TESTS for item in plan.items)
-    known: Mapping[tuple[str, int], Segment] = given or {}
+    known: Mapping[tuple[str, int], Segment] | None = given
     done = frozenset[tuple[str, str, str, int]]()
     ran: dict[Any, Any] = {}
     shown: dict[tuple[str, str, str, int], Shown] = {}
@@ -164,7 +164,7 @@ def evaluate(
         else:
             writer = RunWriter.resume(path)
             before = files.enter_context(RunFile.open(path))
-            known = Samples(before, known) if ray is None else {**known, **before.samples()}
+            known = Samples(before, known)
         tell = None if quiet else board.tell
         evaluation: Evaluation | Cluster
         if ray is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - read at run time
+from collections.abc import Iterator, Mapping  # noqa: TC003 - read at run time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,13 @@ from ponder.core.errors import UsageError
 from ponder.evals.replay import replay
 from ponder.evals.stats import accuracy, right
 from ponder.evals.study import study
-from ponder.store import RunFile
+from ponder.store import RunFile, Samples
 from ponder.store.names import SUFFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
     from ponder import config
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine
@@ -88,26 +92,45 @@ def opened(settings: config.Settings, run: str | None) -> RunFile:
 
 def replayed(
     settings: config.Settings, run: str
-) -> tuple[tuple[Item, ...], tuple[int, ...], Mapping[str, Engine], Mapping[tuple[str, int], Segment]]:
-    """See `ponder.evals.replay`."""
-    with opened(settings, run) as file:
-        return replay(file)
+) -> tuple[
+    tuple[Item, ...],
+    tuple[int, ...],
+    AbstractContextManager[Mapping[str, Engine]],
+    Mapping[tuple[str, int], Segment],
+]:
+    """See `ponder.evals.replay`; the samples are there for as long as the engines are open."""
+    with ExitStack() as files:
+        items, seeds, engines, found = replay(files.enter_context(opened(settings, run)))
+        return items, seeds, _together(files.pop_all(), engines), found
 
 
+@contextmanager
+def _together(files: ExitStack, engines: Mapping[str, Engine]) -> Iterator[Mapping[str, Engine]]:
+    with files:
+        yield engines
+
+
+@contextmanager
 def samples(
-    settings: config.Settings, run: str, engines: Mapping[str, Engine]
-) -> Mapping[tuple[str, int], Segment]:
-    """All samples of an evaluation, to begin another with.
+    settings: config.Settings, runs: Sequence[str], engines: Mapping[str, Engine]
+) -> Iterator[Mapping[tuple[str, int], Segment] | None]:
+    """The samples of evaluations, to begin another with: of a later one before an earlier one's. None without any.
+
+    Each is read when it is asked for, for a sample takes far more room in memory than in its file.
 
     Raises:
         UsageError: there is no such evaluation, or it was made with another model.
 
     """
-    with opened(settings, run) as file:
-        made = file.meta()["evaluation"]["model"]
-        if made != (model := engines["solver"].capabilities.name):
-            raise UsageError(f"The run {file.id} was made with the model {made}, and this is {model}.")
-        return file.samples()
+    found: Mapping[tuple[str, int], Segment] | None = None
+    with ExitStack() as files:
+        for run in runs:
+            file = files.enter_context(opened(settings, run))
+            made = file.meta()["evaluation"]["model"]
+            if made != (model := engines["solver"].capabilities.name):
+                raise UsageError(f"The run {file.id} was made with the model {made}, and this is {model}.")
+            found = Samples(file, found)
+        yield found
 
 
 def measured(settings: config.Settings, run: str | None) -> Study:

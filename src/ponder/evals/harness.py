@@ -20,7 +20,16 @@ from ponder.runtime.solve import solve
 from ponder.strategies import parse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from anyio.abc import TaskGroup
 
@@ -124,6 +133,7 @@ class Evaluation:
         scorers: by name.
         policies: by name.
         known: samples kept by an earlier part of this run. They are only looked up, each when it is drawn again.
+        look_up: the same, where looking takes time.
         finished: names of the jobs (`Job.name`) that are done already.
         shown: what came of those, for a plan that is made as it goes.
         at_once: calls in flight that are aimed at.
@@ -145,6 +155,7 @@ class Evaluation:
         scorers: Mapping[str, Scorer] | None = None,
         policies: Mapping[str, Policy] | None = None,
         known: Mapping[tuple[str, int], Segment] | None = None,
+        look_up: Callable[[str, int], Awaitable[Segment | None]] | None = None,
         finished: frozenset[tuple[str, str, str, int]] = frozenset(),
         shown: Mapping[tuple[str, str, str, int], Shown] | None = None,
         at_once: int | None = None,
@@ -164,7 +175,8 @@ class Evaluation:
         self._memory = memory
         self._sandbox = sandbox
         self._known: dict[tuple[str, int], Segment] = {}
-        self._kept = known or {}
+        self._kept = {} if known is None else known
+        self._look_up = look_up
         self._finished = set(finished)
         self._at_once: int = at_once or sum(
             int(getattr(engine, "sequences", AT_ONCE))
@@ -203,7 +215,14 @@ class Evaluation:
             check(self._plan, self._engines, self._scorers, self._memory)
         check_sandbox(self._sandbox, *(parse(arm.strategy) for arm in self._plan.arms))
         async with anyio.create_task_group() as generating:
-            pool = Pool(self._engines, generating, keep=self._keep, known=self._known, kept=self._kept)
+            pool = Pool(
+                self._engines,
+                generating,
+                keep=self._keep,
+                known=self._known,
+                kept=self._kept,
+                look_up=self._look_up,
+            )
             for groups in self._rounds(items):
                 async with anyio.create_task_group() as attempts:
                     await self._begin_all(pool, attempts, groups)

@@ -46,6 +46,7 @@ class Pool:
         keep: takes each sample with its name, for a later run.
         known: samples in memory; those that come are added, and those that are forgotten are taken out.
         kept: those of an earlier part of this run, which are read where they are asked for.
+        look_up: the same, where they lie with somebody who has to be asked; None is none.
 
     """
 
@@ -57,6 +58,7 @@ class Pool:
         keep: Callable[[str, int, Segment], Awaitable[None]],
         known: dict[tuple[str, int], Segment] | None = None,
         kept: Mapping[tuple[str, int], Segment] | None = None,
+        look_up: Callable[[str, int], Awaitable[Segment | None]] | None = None,
     ) -> None:
         self.engines = engines
         self.generated = 0  # completion tokens
@@ -65,6 +67,7 @@ class Pool:
         self._keep = keep
         self._known = {} if known is None else known
         self._kept = {} if kept is None else kept
+        self._look_up = look_up
         self._drawing: dict[tuple[str, int], _Drawing] = {}
         self._fewer = anyio.Event()
 
@@ -108,13 +111,16 @@ class Pool:
         self, engine: Engine, name: tuple[str, int], drawing: _Drawing, prefix: Prefix, sampling: Sampling
     ) -> None:
         try:
-            segment = await engine.extend(prefix, sampling)
+            segment = None if self._look_up is None else await self._look_up(*name)
+            if generated := segment is None:
+                segment = await engine.extend(prefix, sampling)
         except Exception as error:  # noqa: BLE001 - it is for whoever waits; who asks again tries again
             drawing.outcome = error
         else:
             drawing.outcome = self._known[name] = segment
-            self.generated += segment.usage.completion
-            await self._keep(*name, segment)
+            if generated:
+                self.generated += segment.usage.completion
+                await self._keep(*name, segment)
         finally:
             self.in_flight -= 1
             del self._drawing[name]

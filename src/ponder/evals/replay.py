@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ponder.core.errors import UsageError
 from ponder.core.protocols import Capabilities
 from ponder.evals.study import item_of
+from ponder.store import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +52,8 @@ def replay(
 ) -> tuple[tuple[Item, ...], tuple[int, ...], dict[str, NoModel], Mapping[tuple[str, int], Segment]]:
     """The items of an evaluation, its seeds, its engines by role without their models, and all samples it drew.
 
+    A sample is read when it is asked for, while the run file is open.
+
     Raises:
         UsageError: it was recorded before replays were possible.
 
@@ -64,7 +67,7 @@ def replay(
     engines = {"solver": _engine(run, about)}
     for role, other in about.get("roles", {}).items():
         engines[role] = engines[other["as"]] if "as" in other else _engine(run, other)
-    return items, tuple(about["seeds"]), engines, run.samples()
+    return items, tuple(about["seeds"]), engines, Samples(run)
 
 
 def _engine(run: RunFile, about: Mapping[str, Any]) -> NoModel:

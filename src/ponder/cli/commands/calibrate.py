@@ -143,7 +143,10 @@ def calibrate(
         by_role = config.models_by_role(
             model or (), settings, [parse(arm.strategy) for arm in asked.plan().arms]
         )
-        with opening.engines(by_role, settings, yes=yes, quiet=quiet) as engines:
+        with (
+            opening.engines(by_role, settings, yes=yes, quiet=quiet) as engines,
+            past.samples(settings, [begin] if begin else [], engines) as given,
+        ):
             policy, judged, code, run = calibrating.calibrate(
                 asked,
                 engines,
@@ -153,7 +156,7 @@ def calibrate(
                 signs=told,
                 quiet=quiet,
                 name=to,
-                given=None if begin is None else past.samples(settings, begin, engines),
+                given=given,
             )
     if policy is None:
         raise SystemExit(code)

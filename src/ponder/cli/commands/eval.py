@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -146,7 +145,7 @@ def eval_(
     check_memory(memory, *strategies)
     remembered = None if memory is None else config.memory(memory)
     opened: AbstractContextManager[Mapping[str, Engine]]
-    given: dict[tuple[str, int], Segment] = {}
+    given: Mapping[tuple[str, int], Segment] | None = None
     cluster = None
     if ray is None and workers is not None:
         raise UsageError(
@@ -169,9 +168,7 @@ def eval_(
         raise UsageError("--replay has the tasks, the problems and the model of its run. Leave yours out.")
     else:
         named = [f"replay of {replay}"]
-        items, its_seeds, models, drawn = past.replayed(settings, replay)
-        given.update(drawn)
-        opened = nullcontext(models)
+        items, its_seeds, opened, given = past.replayed(settings, replay)
     if dry_run and total_budget is None:
         out().print(evaluating.worst(Plan(items, arms, its_seeds), config.prices(model, settings)))
         return
@@ -188,9 +185,7 @@ def eval_(
                 "Leave out --ray, or give each problem a budget with -b."
             )
         plan = successive(items, list(dict.fromkeys(arm.strategy for arm in arms)), total_budget, its_seeds)
-    with opened as engines:
-        for run in begin or ():
-            given.update(past.samples(settings, run, engines))
+    with opened as engines, past.samples(settings, begin or (), engines) as before:
         path, code = evaluating.evaluate(
             plan,
             engines,
@@ -198,7 +193,7 @@ def eval_(
             named=named,
             afresh=fresh or replay is not None,
             quiet=quiet,
-            given=given,
+            given=before if given is None else given,
             memory=remembered,
             ray=cluster,
         )

@@ -20,6 +20,7 @@ from ponder.evals.cluster.relaying import (
     Graded,
     Happened,
     Misjudged,
+    Missed,
     Opened,
     Over,
     Received,
@@ -51,7 +52,8 @@ class Cluster:
     Each item's attempts are made by one worker, so that its arms share their samples; each worker has an outfit of
     its own. All that they make comes here, to the one writer. A worker that dies is replaced, and its items are given
     out again, behind all others, with the attempts and samples that came from it. One that dies before its model
-    was open is not replaced: it would only die again.
+    was open is not replaced: it would only die again. Samples of an earlier part of the run stay in its file until a
+    worker misses one.
 
     Args:
         plan: what to attempt; it was checked.
@@ -88,7 +90,7 @@ class Cluster:
         self._versions, self._writer, self._known, self._finished = (
             versions,
             writer,
-            known or {},
+            known,
             set(finished),
         )
         self._tell = tell or (lambda _: None)
@@ -124,10 +126,9 @@ class Cluster:
             ray = joined(self._address, workers=self._workers)
             try:
                 workers = self._counted(ray)
-                known = ray.put(dict(self._known))
                 async with anyio.create_task_group() as group:
                     for _ in range(workers):
-                        group.start_soon(self._place, ray, known, workers)
+                        group.start_soon(self._place, ray, workers)
             finally:
                 left(ray)
         if self._open and not self._ending:
@@ -157,7 +158,7 @@ class Cluster:
             )
         return min(wanted, max(1, len(self._waiting)))
 
-    async def _place(self, ray: ModuleType, known: Any, workers: int) -> None:
+    async def _place(self, ray: ModuleType, workers: int) -> None:
         """One worker after the other, until all is done or one dies before its model was open."""
         kind = ray.remote(num_cpus=1, max_restarts=0, max_concurrency=1000, scheduling_strategy="SPREAD")(
             Worker
@@ -168,7 +169,7 @@ class Cluster:
             )
             hand = _Hand(actor, Received(self._writer))
             try:
-                await self._employ(hand, known)
+                await self._employ(hand)
             except ray.exceptions.RayActorError as error:
                 self._say(f"A worker{hand.where} died. What it had is given out again.")
                 if not hand.opened:
@@ -189,14 +190,14 @@ class Cluster:
                 self._take_back(hand)
                 ray.kill(actor)
 
-    async def _employ(self, hand: _Hand, known: Any) -> None:
+    async def _employ(self, hand: _Hand) -> None:
         begins = await self._begin(hand)
         hand.process = begins.process
         hand.where = f" on {begins.host} (process {begins.process})"
         if self._ending or not self._open:
             return
         self._hands.append(hand)
-        stream = hand.actor.attempts.options(num_returns="streaming").remote(known)
+        stream = hand.actor.attempts.options(num_returns="streaming").remote(begun=self._known is not None)
         async for rows in stream:
             for row in await rows:
                 self._receive(hand, row)
@@ -237,6 +238,9 @@ class Cluster:
                 hand.asked += 1 if hand.opened else AHEAD
                 hand.opened = True
                 self._feed(hand)
+            case Missed(key, nth):
+                kept = None if self._known is None else self._known.get((key, nth))
+                hand.actor.hear.remote(key, nth, kept)
             case Counted(more):
                 self.tally.add(more)
                 self._tell(self.tally)

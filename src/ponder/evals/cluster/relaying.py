@@ -46,6 +46,13 @@ class Drawn(NamedTuple):
     segment: Segment
 
 
+class Missed(NamedTuple):
+    """A sample that the worker would draw, unless it was kept by an earlier part of the run."""
+
+    key: str
+    nth: int
+
+
 class Counted(NamedTuple):
     """What has been added to the tally since the last one."""
 
@@ -81,7 +88,7 @@ class Broke(NamedTuple):
     usage: bool
 
 
-Row = Attempt | Happened | Graded | Drawn | Counted | Opened | Took | Misjudged | Over | Broke
+Row = Attempt | Happened | Graded | Drawn | Missed | Counted | Opened | Took | Misjudged | Over | Broke
 
 
 class Relay:

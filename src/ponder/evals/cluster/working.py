@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ponder.core.errors import PonderError, UsageError
-from ponder.evals.cluster.relaying import Broke, Counted, Misjudged, Opened, Over, Relay, Took
+from ponder.evals.cluster.relaying import Broke, Counted, Misjudged, Missed, Opened, Over, Relay, Took
 from ponder.evals.executions import Shared
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, Tally
 from ponder.runtime.equality import Equality
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from ponder.core.policy import Policy
     from ponder.core.prefix import Segment
@@ -75,6 +75,7 @@ class Worker:
         self._outfit, self._versions, self._plan = outfit, versions, plan
         self._relay = Relay(run)
         self._given: asyncio.Queue[Portion | None] = asyncio.Queue()
+        self._missed: dict[tuple[str, int], asyncio.Future[Segment | None]] = {}
         self._evaluation: Evaluation | None = None
         self._generated = 0
         self._ending = False
@@ -94,9 +95,16 @@ class Worker:
             self._evaluation.end()
         self._given.put_nowait(None)
 
-    async def attempts(self, known: Mapping[tuple[str, int], Segment]) -> AsyncIterator[list[Row]]:
-        """Make the attempts at all items that are given; rows come while it works. The last may say that it broke."""
-        task = asyncio.ensure_future(self._work(known))
+    async def hear(self, key: str, nth: int, segment: Segment | None) -> None:
+        """What was kept of a sample that it `Missed`; None: nothing."""
+        self._missed.pop((key, nth)).set_result(segment)
+
+    async def attempts(self, *, begun: bool) -> AsyncIterator[list[Row]]:
+        """Make the attempts at all items that are given; rows come while it works. The last may say that it broke.
+
+        `begun`: samples were kept by an earlier part of the run, and are asked for.
+        """
+        task = asyncio.ensure_future(self._work(self._miss if begun else None))
         try:
             while not task.done():
                 await asyncio.wait([task], timeout=PAUSE)
@@ -109,7 +117,12 @@ class Worker:
         finally:
             task.cancel()
 
-    async def _work(self, known: Mapping[tuple[str, int], Segment]) -> None:
+    async def _miss(self, key: str, nth: int) -> Segment | None:
+        self._missed[key, nth] = asyncio.get_running_loop().create_future()
+        self._relay.add(Missed(key, nth))
+        return await self._missed[key, nth]
+
+    async def _work(self, look_up: Callable[[str, int], Awaitable[Segment | None]] | None) -> None:
         outfit = await asyncio.to_thread(self._outfit)  # where it may run a loop of its own
         equality = Equality()
         graders = Graders(equality, sandbox=outfit.sandbox)
@@ -125,7 +138,7 @@ class Worker:
                 memory=outfit.memory,
                 sandbox=Shared(outfit.sandbox),
                 at_once=outfit.at_once,
-                known=known,
+                look_up=look_up,
                 tell=self._told,
                 over=lambda problem, samples: self._over(graders, problem, samples),
             )
