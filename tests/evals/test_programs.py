@@ -10,7 +10,7 @@ from support import Keys
 from ponder.core import events as e
 from ponder.core.calls import Usage
 from ponder.core.errors import NoSandbox, UnknownName, UsageError
-from ponder.core.executions import Call, Execution
+from ponder.core.executions import Call, Execution, Verdict
 from ponder.evals.executions import Shared, recorded
 from ponder.evals.graders import Graders
 from ponder.evals.study import item_body, item_of
@@ -176,6 +176,25 @@ def test_nobody_is_graded_by_tests_that_break_before_they_call(tmp_path):
     assert grades == [None, False, True, None]
     assert list(wrong) == ["mine/T-import"]
     assert "nowhere" in wrong["mine/T-import"]
+
+
+def test_a_machine_that_is_late_once_changes_no_grade(tmp_path):
+    (item,) = loaded(tmp_path, ROW | {"canonical_solution": None}).items
+    late, right = Verdict("failed", "TimeoutError: it took longer than 2 s"), Verdict("passed")
+
+    class Saying:
+        def __init__(self, *verdicts):
+            self.verdicts = list(verdicts)
+
+        async def test(self, *_):
+            return self.verdicts.pop(0)
+
+    async def grade(*verdicts):
+        return await Graders(Keys(), sandbox=Saying(*verdicts)).grade(item, "def double(n): return 2 * n")
+
+    assert anyio.run(grade, late, right) is True
+    assert anyio.run(grade, late, late) is False
+    assert anyio.run(grade, Verdict("failed", "AssertionError")) is False
 
 
 def test_without_a_sandbox_programs_are_not_graded(tmp_path):

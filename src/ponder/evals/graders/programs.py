@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ponder.sandbox import Sandbox
 
 
-CHECKED: Final = 2
-"""Times that a solution may fail its tests before they are wrong: a machine that is busy may be late once."""
+TRIES: Final = 2
+"""Times that a program may take too long before it has failed, and a solution may fail before its tests are wrong: a machine
+that is busy may be late once, and no grade is to depend on that."""
 
 
 class Programs:
@@ -49,7 +50,10 @@ class Programs:
             return None
         if code is None:
             return False
-        verdict = await self._tested(item, code)
+        for _ in range(TRIES):
+            verdict = await self._tested(item, code)
+            if "TimeoutError" not in verdict.why:
+                break
         if verdict.outcome == "broken" and not verdict.called:
             self.wrong[name] = f"they break: {verdict.why}"
             return None
@@ -60,7 +64,7 @@ class Programs:
         solution = item.meta.get("solution")
         if not solution:
             return
-        for _ in range(CHECKED):
+        for _ in range(TRIES):
             verdict = await self._tested(item, solution)
             if verdict.outcome == "passed":
                 return
