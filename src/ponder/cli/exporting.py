@@ -41,7 +41,7 @@ def see_whole(settings: config.Settings, run: str, to: str | None) -> None:
 
 
 def check_place(to: str | None) -> None:
-    """Refuse a report's file before anything is measured for it, where it can be told that it cannot be written.
+    """Refuse a page's file before anything is done for it, where it can be told that it cannot be written.
 
     Raises:
         StoreError: it is a folder, or lies in one that cannot be written to.
@@ -53,7 +53,7 @@ def check_place(to: str | None) -> None:
     folder = next(place for place in path.absolute().parents if place.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         why = "is a folder" if path.is_dir() else f"cannot be written, for {folder} cannot"
-        raise StoreError(f"{to} {why}. Name another file for the report, for example report.html.")
+        raise StoreError(f"{to} {why}. Name another file for it, for example page.html.")
 
 
 def write_report(
@@ -66,7 +66,7 @@ def write_report(
     with opened(settings, run) as file:
         found = study(file)
         page = render(found, Traces(file, [outcome.attempt for outcome in found.outcomes]), calibration)
-    return _written(Path(to or f"{found.name}.html"), page.encode("utf-8", "replace"))
+    return written(Path(to or f"{found.name}.html"), page.encode("utf-8", "replace"))
 
 
 class Traces(Mapping[str, str]):
@@ -109,7 +109,7 @@ def export(settings: config.Settings, run: str | None, to: str | None, form: str
     with opened(settings, run) as file:
         if form == "inspect":
             return [
-                _written(path / name, json.dumps(log, ensure_ascii=False).encode("utf-8", "replace"))
+                written(path / name, json.dumps(log, ensure_ascii=False).encode("utf-8", "replace"))
                 for name, log in inspect_logs(file)
             ]
         found = study(file)
@@ -119,7 +119,7 @@ def export(settings: config.Settings, run: str | None, to: str | None, form: str
     ]
     if form == "jsonl":
         told = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
-        return [_written(path, told.encode("utf-8", "replace"))]
+        return [written(path, told.encode("utf-8", "replace"))]
     try:
         import pyarrow as pa  # type: ignore[import-not-found, import-untyped, unused-ignore]
         from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -127,7 +127,7 @@ def export(settings: config.Settings, run: str | None, to: str | None, form: str
         raise UsageError("Parquet needs pyarrow. Install it: pip install 'ponder[evals]'") from error
     buffer = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows), buffer)
-    return [_written(path, buffer.getvalue())]
+    return [written(path, buffer.getvalue())]
 
 
 def row(found: Study, outcome: Outcome) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def attack_row(found: Study, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _written(path: Path, content: bytes) -> str:
+def written(path: Path, content: bytes) -> str:
     """Write a file whole or not at all."""
     draft = path.with_name(f".{path.name}.new")
     try:

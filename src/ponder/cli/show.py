@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -223,6 +224,18 @@ def picture_of_run(settings: Settings, run: str | None, *, full: bool, width: in
             for line in lines(tree, room, 10_000 if full else max(20, width - 40), fold=not full):
                 yield _coloured(line)
             yield _ending(attempt)
+
+
+def page_of_run(settings: Settings, run: str | None, to: str, *, full: bool) -> str:
+    """Write a run's trees as one page; the name of the file."""
+    from ponder.cli.exporting import check_place, written
+    from ponder.cli.tree_page import tree_page
+    from ponder.store import RunFile, locate
+
+    check_place(to)
+    with RunFile.open(locate(settings.runs, _run(settings, run))) as file:
+        page = tree_page(file, lambda attempt: _ending(attempt).plain, full=full)
+    return written(Path(to), page.encode("utf-8", "replace"))
 
 
 def _played(models: Mapping[str, str]) -> str:

@@ -103,6 +103,11 @@ def _together(nodes: Sequence[Node]) -> str:
     return "  ".join([f"  {len(nodes)} {whose}", f"{sum(n.tokens for n in nodes)} tokens", *best])
 
 
+def label(node: Node, below: tuple[int, int]) -> str:
+    """What is said of a call beside its text: its mark, place, answer, tokens, scores and end. `below`: see `spent_below`."""
+    return _line(node, 0, below)
+
+
 def _line(node: Node, max_text: int, below: tuple[int, int] = (0, 0)) -> str:
     answer = "" if node.answer is None else f"= {_cut(_clean(node.answer), 24)}"
     pruned = node.scores and not node.children and node.finish in ("stop", "length")

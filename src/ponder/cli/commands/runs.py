@@ -33,11 +33,24 @@ def view(
         typer.Argument(metavar="RUN", help="The run's id, its beginning or its end; else the newest run."),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Whole texts.")] = False,
+    html: Annotated[
+        str | None,
+        typer.Option("--html", metavar="FILE", help="Write it there, as one page that opens offline."),
+    ] = None,
 ) -> None:
-    """Draw a run's tree: every sample, what it answered and cost, and the vote."""
-    from ponder.cli import opening
-    from ponder.cli.show import picture_of_run
-    from ponder.cli.terminal import out
+    """Draw a run's tree: every sample, what it answered and cost, and the vote.
 
+    Examples:
+      ponder view
+      ponder view nb5r --full
+      ponder view nb5r --html tree.html
+    """
+    from ponder.cli import opening
+    from ponder.cli.show import page_of_run, picture_of_run
+    from ponder.cli.terminal import emit, out
+
+    if html is not None:
+        emit(page_of_run(opening.settings(), run, html, full=full))
+        return
     for line in picture_of_run(opening.settings(), run, full=full, width=out().width):
         out().print(line, highlight=False, soft_wrap=True)
