@@ -38,7 +38,7 @@ def test_who_ends_a_run_gets_the_best_answer_so_far(ponder, model, how):
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in stderr
-    assert re.fullmatch(r"\S+\n", stdout)
+    assert re.fullmatch(r".+\n", stdout), "of so few samples it may be that 2 + 3 = 5, or worse"
     assert "you ended it" in stderr.splitlines()[-1]
     [run] = json.loads(ponder("runs", "--json").stdout)
     assert (run["stop"], run["answer"]) == ("cancelled", stdout.strip())

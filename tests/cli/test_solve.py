@@ -87,7 +87,7 @@ def test_time_is_a_budget_too(ponder, model):
     done = solve(ponder, model, "-s", "self-consistency:n=64", "-b", "100k,2s", "--json")
     told = json.loads(done.stdout)
     assert told["stop"] == "deadline"
-    assert told["elapsed"] < 2 + 1 + 10, "the grace to decide, and a machine that is busy"
+    assert told["elapsed"] < 2 + 1 + 60, "the grace to decide, and a machine that is busy"
     assert done.returncode == (1 if told["answer"] is None else 0)
 
 
