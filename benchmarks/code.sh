@@ -5,7 +5,8 @@
 #     benchmarks/code.sh humaneval.jsonl            writes docs/evidence/code.html
 #     LIMIT=1-40 benchmarks/code.sh humaneval.jsonl     a part; two of them may run side by side, and benchmarks/joined.py
 #                                                   makes one report of both
-#     DEBUG=1 benchmarks/code.sh humaneval.jsonl    the arms with one and two rounds of debugging, too: twice as long
+#     DEBUG=1 benchmarks/code.sh humaneval.jsonl    the arms with one and two rounds of debugging, too: twice as long; the
+#                                                   report is code_debugging.html
 #     PONDER_ENGINE=openvino                        two to three times as fast on x86
 set -euo pipefail
 file=$(realpath "${1:?Name a file with rows as HumanEval has them.}")
@@ -15,10 +16,12 @@ how=temperature=0.7,max_tokens=400
 arms=(-s "self-consistency:n=1,top_k=0,$how" -s "self-consistency:n=8,top_k=0,$how" -s "best-of-n:n=8,$how"
   -s "s-star:n=8,rounds=1,selection=public,$how" -s "s-star:n=8,rounds=1,selection=majority,$how"
   -s "s-star:n=8,rounds=1,selection=judge,$how" -s "s-star:n=8,rounds=1,$how")
+report=code.html
 if [ -n "$DEBUG" ]; then
+  report=code_debugging.html
   for rounds in 2 3; do
     arms+=(-s "s-star:n=1,rounds=$rounds,selection=public,$how" -s "s-star:n=8,rounds=$rounds,selection=public,$how"
       -s "s-star:n=8,rounds=$rounds,selection=majority,$how" -s "s-star:n=8,rounds=$rounds,$how")
   done
 fi
-.venv/bin/ponder eval "$file" --limit "$LIMIT" -b 64k -m qwen2.5-coder-0.5b --yes --report "$TO/code.html" "${arms[@]}"
+.venv/bin/ponder eval "$file" --limit "$LIMIT" -b 64k -m qwen2.5-coder-0.5b --yes --report "$TO/$report" "${arms[@]}"

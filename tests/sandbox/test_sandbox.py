@@ -76,8 +76,15 @@ def test_programs_that_read_and_print():
 
 @needed
 def test_what_a_program_says_of_itself_is_left_out():
-    (one,) = executed("def f(): return 1\nprint(f())\nassert f() == 2", calls("f"))
+    (one,) = executed("def f(): return 1\nprint(f())\nassert f() == 2\nf(1, 2)\nexit()", calls("f"))
     assert one.output == "1"
+
+
+@needed
+def test_what_prepares_is_run():
+    code = "import sys\nsys.setrecursionlimit(4000)\nseen = [1]\nseen.append(2)\ndef f(n): return f(n - 1) + 1 if n else len(seen)"
+    (one,) = executed(code, calls("f", 2000))
+    assert one.output == "2002"
 
 
 @needed

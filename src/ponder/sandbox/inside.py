@@ -148,12 +148,28 @@ def _alarm(number: int, frame: FrameType | None) -> None:
 
 def _defined(program: str, space: dict[str, Any]) -> str:
     """Run what defines. What a program says of itself, its own tests and what it prints, is left out: models often write
-    assertions below a function, which end the program where they are wrong.
+    assertions and calls below a function, which end the program where they are wrong. What only prepares, as
+    `sys.setrecursionlimit(9999)` or `primes.extend(...)`, is not.
     """
     tree = ast.parse(program)
-    tree.body = [line for line in tree.body if not isinstance(line, (ast.Assert, ast.Expr))]
+    own = {
+        line.name
+        for line in tree.body
+        if isinstance(line, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    }
+    tree.body = [line for line in tree.body if not _says(line, own | _SAYING)]
     exec(compile(tree, "<program>", "exec"), space)  # noqa: S102 - what this sandbox is for
     return ""
+
+
+_SAYING = frozenset({"print", "input", "exit", "quit", "doctest", "unittest", "pytest"})
+
+
+def _says(line: ast.stmt, names: frozenset[str] | set[str]) -> bool:
+    """Whether a line tests, prints, or calls what the program itself defines."""
+    if not isinstance(line, ast.Expr):
+        return isinstance(line, ast.Assert)
+    return any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(line))
 
 
 def _called(space: dict[str, Any], asked: dict[str, Any], limit: int) -> str:
