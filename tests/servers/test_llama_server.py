@@ -1,8 +1,10 @@
 """A real llama-server: the one in xllamacpp, in this process, on a real socket."""
 
 import json
+import re
 from dataclasses import replace
 
+import aiohttp
 import pytest
 from serving import run
 from support import attempt
@@ -14,9 +16,11 @@ from ponder.core.prefix import Prefix, Prompt
 from ponder.core.problem import Message
 from ponder.engines import laws
 from ponder.engines.layers import Penalising
+from ponder.engines.scripted import Scripted
 from ponder.engines.servers.engine import Server
 from ponder.engines.servers.link import Link
 from ponder.engines.servers.probe import probe
+from ponder.mock.server import Mock
 from ponder.thinking.markers import thought
 
 # It may be alone with this machine, or not.
@@ -156,6 +160,64 @@ def test_its_thinking_budget_closes_what_was_opened(found):
     assert "</think>" not in free.text
     assert [thought([segment], markers) for segment in capped] == [10, 0]
     assert all("</think>" in segment.text for segment in capped)
+
+
+ASKED = {"messages": [{"role": "user", "content": "What is 6 * 7?"}], "max_tokens": 3}
+RAW = {"prompt": "1 2 3", "n_predict": 3}
+SAID = [
+    ("/v1/chat/completions", ASKED),
+    ("/v1/chat/completions", ASKED | {"logprobs": True, "top_logprobs": 2}),
+    ("/v1/chat/completions", ASKED | {"stream": True}),
+    ("/v1/chat/completions", ASKED | {"stream": True, "stream_options": {"include_usage": True}}),
+    ("/v1/chat/completions", ASKED | {"stream": True, "logprobs": True, "top_logprobs": 1}),
+    ("/v1/chat/completions", ASKED | {"n": 2}),
+    ("/v1/chat/completions", ASKED | {"messages": "x"}),
+    ("/v1/chat/completions", ASKED | {"messages": [{"role": "user", "content": "word " * 2000}]}),
+    ("/v1/completions", {"prompt": "1 2 3", "max_tokens": 3}),
+    ("/v1/completions", {"prompt": "1 2 3", "max_tokens": 3, "stream": True, "logprobs": 2}),
+    ("/completion", RAW),
+    ("/completion", RAW | {"n_probs": 2, "return_tokens": True}),
+    ("/completion", RAW | {"n_probs": 2, "return_tokens": True, "stream": True}),
+    ("/tokenize", {"content": "hi there", "with_pieces": True}),
+    ("/detokenize", {"tokens": [1, 2]}),
+    ("/apply-template", {"messages": ASKED["messages"]}),
+]
+UNREAD = re.compile(r"\.(generation_settings|prompt|model|id_slot)\b.*")
+"""What nobody here reads, of llama-server's own interface: the mock tells it in part."""
+
+
+def shape(value, at=""):
+    """The names of all fields, and the types of what they hold."""
+    if isinstance(value, dict):
+        return {at + ".{}"} if not value else set().union(*(shape(v, f"{at}.{k}") for k, v in value.items()))
+    if isinstance(value, list):
+        return set().union({at + "[]"}, *(shape(v, at + "[]") for v in value))
+    return {f"{at}: {type(value).__name__}"}
+
+
+async def shapes(base):
+    """(status, shape) of what a server says to each request, keepalives aside."""
+    told = []
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+        for path, body in SAID:
+            async with session.post(base + path, json=body) as answer:
+                text = await answer.text()
+                lines = [
+                    line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: {")
+                ]
+                said = [json.loads(line) for line in lines] if body.get("stream") else json.loads(text)
+                told.append((answer.status, {it for it in shape(said) if not UNREAD.search(it)}))
+    return told
+
+
+def test_the_mock_server_says_what_the_real_one_says(url):
+    async def job():
+        async with Mock(Scripted.solver(1.0), "llama-server", context=1024) as mock:
+            return await shapes(url), await shapes(mock.url)
+
+    real, mocked = run(job, seconds=300)
+    for asked, one, other in zip(SAID, real, mocked, strict=True):
+        assert other == one, asked
 
 
 def test_a_json_schema_holds_from_the_prompt_on_and_not_in_the_middle_of_a_text(found):

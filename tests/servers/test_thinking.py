@@ -155,7 +155,7 @@ def test_a_template_that_opens_the_thinking_is_told_so():
         ("vllm", "effort", 200, {"reasoning_effort": "low"}),
         ("vllm", "effort", 1, {"reasoning_effort": "minimal"}),
         ("vllm", "effort", "xhigh", {"reasoning_effort": "xhigh"}),
-        ("sglang", "cap", 200, {}),
+        ("sglang", "cap", 200, {"custom_params": {"thinking_budget": 200}}),
         ("sglang", "effort", 0, {"reasoning_effort": "none"}),
         ("llama-server", "cap", 200, {"thinking_budget_tokens": 200}),
         ("ollama", "effort", 1, {"reasoning_effort": "low"}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ponder.mock import llama
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -90,6 +92,9 @@ def counted(reply: Reply, dialect: str) -> int:
 
 def chunks(dialect: str, asked: Asked, reply: Reply, prompt: int) -> Iterator[tuple[dict[str, Any], int]]:
     """The pieces of a stream, each with the tokens that it carries; the last one says how it ended."""
+    if dialect == "llama-server" and asked.form != "completion":
+        yield from llama.chunks(asked, reply)
+        return
     last = len(reply.tokens) - 1
     if asked.form == "chat":
         yield _choice(asked, reply, {"role": "assistant", "content": ""}, None), 0
@@ -126,7 +131,11 @@ def whole(dialect: str, asked: Asked, reply: Reply) -> dict[str, Any]:
         logs = {"content": [_chat_logprob(t) for t in told]} if asked.likeliest is not None else None
         field = _APART[dialect]
         message = {"role": "assistant", "content": text} | ({field: thinks} if thinks and field else {})
+        if dialect == "llama-server":
+            return llama.whole(asked, reply, message)
         said = {"message": message, "index": reply.index, "logprobs": logs}
+    elif dialect == "llama-server":
+        return llama.whole(asked, reply, {})
     else:
         said = {"text": "".join([token.text for token in reply.tokens]), "index": reply.index}
         said["logprobs"] = _raw_logprobs(asked, reply.tokens) if asked.likeliest is not None else None
@@ -145,7 +154,10 @@ def native_end(reply: Reply, prompt: int) -> dict[str, Any]:
         "tokens_predicted": len(reply.tokens),
         "tokens_evaluated": prompt,
         "truncated": False,
-        "timings": {"prompt_n": prompt, "cache_n": 0, "predicted_n": len(reply.tokens)},
+        "id_slot": 0,
+        "has_new_line": any("\n" in token.text for token in reply.tokens),
+        "tokens_cached": prompt + len(reply.tokens),
+        "timings": llama.timings(prompt, len(reply.tokens)),
     }
 
 
@@ -193,20 +205,10 @@ def _native(asked: Asked, token: Token, so_far: int, prompt: int) -> dict[str, A
         "content": token.text,
         "tokens": [token.id] if asked.ids else [],
         "stop": False,
+        "id_slot": -1,
         "tokens_predicted": so_far,
         "tokens_evaluated": prompt,
     }
     if asked.likeliest:
-        tops = [
-            {"id": i, "token": text, "bytes": list(text.encode()), "logprob": p} for i, text, p in token.tops
-        ]
-        body["completion_probabilities"] = [
-            {
-                "id": token.id,
-                "token": token.piece,
-                "bytes": list(token.piece.encode()),
-                "logprob": token.logprob,
-                "top_logprobs": tops,
-            }
-        ]
+        body["completion_probabilities"] = [llama.probability(token)]
     return body

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from ponder.core.errors import ContextOverflow, PonderError, UsageError
 from ponder.core.prefix import Prefix, Prompt
-from ponder.mock import template
+from ponder.mock import llama, template
 from ponder.mock.asked import DIALECTS, Asked, Form, messages_of, read
 from ponder.mock.counters import Counters
 from ponder.mock.faults import Faults
@@ -120,7 +120,10 @@ class Mock:
             "sglang": [chat, raw, web.get("/get_model_info", self._version)],
             "llama-server": [
                 chat,
+                raw,
+                web.get("/health", self._health),
                 web.get("/props", self._props),
+                web.post("/detokenize", self._detokenize),
                 web.post("/completion", self._native),
                 web.post("/apply-template", self._template),
                 web.post("/tokenize", self._tokenize),
@@ -136,21 +139,34 @@ class Mock:
     async def _version(self, _: web.Request) -> web.Response:
         return web.json_response({"version": "0.99.0-mock", "model_path": self.model})
 
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _detokenize(self, request: web.Request) -> web.Response:
+        ids = (await request.json()).get("tokens") or []
+        return web.json_response({"content": self.engine.decode(ids) or ""})
+
     async def _props(self, _: web.Request) -> web.Response:
         markers = self.engine.capabilities.thinking
         return web.json_response(
             {
                 "default_generation_settings": {"n_ctx": self.context},
                 "total_slots": 64,
+                "model_alias": self.model,
+                "model_path": self.model,
+                "modalities": {"vision": False, "video": False, "audio": False},
+                "build_info": llama.FINGERPRINT,
                 "chat_template": template.SOURCE
                 + (f"{{# {markers.start}...{markers.end} #}}" if markers else ""),
             }
         )
 
     async def _models(self, _: web.Request) -> web.Response:
-        model = {"id": self.model, "object": "model", "owned_by": "ponder"}
+        model: dict[str, Any] = {"id": self.model, "object": "model", "owned_by": "ponder"}
         if self.dialect in ("vllm", "sglang"):
-            model["max_model_len"] = self.context  # type: ignore[assignment]
+            model["max_model_len"] = self.context
+        if self.dialect == "llama-server":
+            model |= {"owned_by": "llamacpp", "meta": {"n_ctx": self.context}}
         return web.json_response({"object": "list", "data": [model]})
 
     async def _counters(self, _: web.Request) -> web.Response:
@@ -160,7 +176,7 @@ class Mock:
         try:
             self.faults = Faults(**await request.json())
         except (PonderError, TypeError, ValueError) as error:
-            return _refusal(400, str(error))
+            return self._refusal(400, str(error))
         return web.json_response({})
 
     async def _tokenize(self, request: web.Request) -> web.Response:
@@ -172,18 +188,20 @@ class Mock:
                 else body.get("prompt", body.get("content"))
             )
         except UsageError as error:
-            return _refusal(400, str(error))
+            return self._refusal(400, str(error))
         ids = self.engine.encode(text or "")
         told: list[Any] = list(ids)
         if body.get("with_pieces"):
             told = [{"id": i, "piece": self.engine.decode([i])} for i in ids]
+        if self.dialect == "llama-server":
+            return web.json_response({"tokens": told})
         return web.json_response({"tokens": told, "count": len(ids), "max_model_len": self.context})
 
     async def _template(self, request: web.Request) -> web.Response:
         try:
             messages = messages_of(await request.json())
         except UsageError as error:
-            return _refusal(400, str(error))
+            return self._refusal(400, str(error))
         return web.json_response({"prompt": template.render(messages)})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -215,7 +233,7 @@ class Mock:
 
     async def _answered(self, request: web.Request, form: Form, sending: _Sending) -> web.StreamResponse:
         if self.keys and request.headers.get("authorization", "").removeprefix("Bearer ") not in self.keys:
-            return _refusal(401, "Incorrect API key provided.", "authentication_error")
+            return self._refusal(401, "Incorrect API key provided.", "authentication_error")
         fate, rng = self.faults.fate(sending.number)
         if fate != "ok":
             self.counters.faults[fate] = self.counters.faults.get(fate, 0) + 1
@@ -223,26 +241,28 @@ class Mock:
         if fate == "reset":
             return _reset(request, sending)
         if fate == "400":
-            return _refusal(400, "The request is wrong, as it was told to say.")
+            return self._refusal(400, "The request is wrong, as it was told to say.")
         if fate in ("500", "503"):
-            return _refusal(int(fate), "The server broke, as it was told to.", "server_error")
+            return self._refusal(int(fate), "The server broke, as it was told to.", "server_error")
         if fate == "429":
-            refusal = _refusal(429, "Too many requests, as it was told to say.", "rate_limit_exceeded")
+            refusal = self._refusal(429, "Too many requests, as it was told to say.", "rate_limit_exceeded")
             refusal.headers["retry-after-ms"] = str(round(self.retry_after * 1000))
             refusal.headers["retry-after"] = str(max(1, round(self.retry_after)))
             return refusal
         try:
             body = await request.json()
             if not isinstance(body, dict):
-                return _refusal(400, "Expected a JSON object.")
+                return self._refusal(400, "Expected a JSON object.")
             if self.thinking == "refuses" and (field := refused(body)) is not None:
                 raise complaint(field)
             asked = read(self.dialect, form, body, self.engine.decode)
             prompt, replies = await self._written(asked)
         except ContextOverflow as error:
-            return _refusal(400, str(error), code="context_length_exceeded")
+            if self.dialect == "llama-server":
+                return web.json_response(llama.too_long(self.context + 1, self.context), status=400)
+            return self._refusal(400, str(error), code="context_length_exceeded")
         except (UsageError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            return _refusal(400, str(error))
+            return self._refusal(400, str(error))
         self.counters.writing += 1
         sending.writes = True
         self.counters.prompt_tokens += prompt
@@ -310,11 +330,16 @@ class Mock:
                 "content": "".join(t.text for t in reply.tokens),
                 "tokens": [t.id for t in reply.tokens] if asked.ids else [],
                 "stop": True,
+                "model": self.model,
             }
+            if asked.likeliest:
+                body["completion_probabilities"] = llama.logprobs(reply.tokens)["content"]
         else:
-            body = self._envelope(asked, _WHOLE[asked.form], sending.number)
+            body = self._envelope(_WHOLE[asked.form], sending.number)
             body["choices"] = [whole(self.dialect, asked, reply) for reply in replies]
             body["usage"] = self._usage(replies, prompt, sending)
+            if self.dialect == "llama-server":
+                body["timings"] = llama.timings(prompt, tokens)
         text = json.dumps(body)
         if sending.fate in ("stall", "break"):
             response = web.StreamResponse(headers={"content-type": "application/json"})
@@ -342,7 +367,10 @@ class Mock:
             if self.pace and tokens:
                 paced += 1
                 await asyncio.sleep(max(0.0, began + paced * self.pace / len(replies) - time.monotonic()))
-            line = f"data: {json.dumps(self._chunk(asked, piece, sending.number))}\n\n".encode()
+            chunk = self._chunk(asked, piece, sending.number)
+            if self.dialect == "llama-server" and i == len(pieces) - 1 and asked.form != "completion":
+                chunk |= self._last(asked, replies, prompt, sending)
+            line = f"data: {json.dumps(chunk)}\n\n".encode()
             if i == at and fate == "stall":
                 await asyncio.sleep(3600)
             if i == at and fate == "break":
@@ -360,9 +388,12 @@ class Mock:
             await response.write(
                 f"data: {json.dumps(self._chunk(asked, piece, sending.number))}\n\n".encode()
             )
-        if asked.usage and asked.form != "completion":
-            told = self._envelope(asked, _CHUNK[asked.form], sending.number)
+        last_has_it = self.dialect == "llama-server" and asked.form != "chat"
+        if asked.usage and asked.form != "completion" and not last_has_it:
+            told = self._envelope(_CHUNK[asked.form], sending.number)
             told |= {"choices": [], "usage": self._usage(replies, prompt, sending)}
+            if self.dialect == "llama-server":
+                told["timings"] = llama.timings(prompt, sending.tokens)
             await response.write(f"data: {json.dumps(told)}\n\n".encode())
         if asked.form != "completion":
             await response.write(b"data: [DONE]\n\n")
@@ -378,11 +409,27 @@ class Mock:
     def _chunk(self, asked: Asked, piece: dict[str, Any], number: int) -> dict[str, Any]:
         if asked.form == "completion":
             return piece
-        return self._envelope(asked, _CHUNK[asked.form], number) | {"choices": [piece], "usage": None}
+        chunk = self._envelope(_CHUNK[asked.form], number) | {"choices": [piece]}
+        return chunk if self.dialect == "llama-server" else chunk | {"usage": None}
 
-    def _envelope(self, asked: Asked, kind: str, number: int) -> dict[str, Any]:
-        del asked
-        return {"id": f"mock-{number}", "object": kind, "created": 0, "model": self.model}
+    def _last(self, asked: Asked, replies: list[Reply], prompt: int, sending: _Sending) -> dict[str, Any]:
+        """What llama-server adds to its last piece: of a raw completion the usage, whoever asked."""
+        if asked.form == "chat" and asked.usage:
+            return {}
+        told = {"timings": llama.timings(prompt, sum(len(reply.tokens) for reply in replies))}
+        return told if asked.form == "chat" else told | {"usage": self._usage(replies, prompt, sending)}
+
+    def _envelope(self, kind: str, number: int) -> dict[str, Any]:
+        head = {"id": f"mock-{number}", "object": kind, "created": 0, "model": self.model}
+        return head | ({"system_fingerprint": llama.FINGERPRINT} if self.dialect == "llama-server" else {})
+
+    def _refusal(
+        self, status: int, message: str, kind: str = "invalid_request_error", code: str | None = None
+    ) -> web.Response:
+        if self.dialect == "llama-server":
+            return web.json_response(llama.refusal(status, message, kind), status=status)
+        body = {"message": message, "type": kind, "param": None, "code": code}
+        return web.json_response({"error": body}, status=status)
 
     def _usage(self, replies: list[Reply], prompt: int, sending: _Sending) -> dict[str, Any]:
         completion = sum(counted(reply, self.dialect) for reply in replies)
@@ -412,14 +459,6 @@ class _Sending:
     tokens: int = 0
     writes: bool = False
     broken: bool = False
-
-
-def _refusal(
-    status: int, message: str, kind: str = "invalid_request_error", code: str | None = None
-) -> web.Response:
-    return web.json_response(
-        {"error": {"message": message, "type": kind, "param": None, "code": code}}, status=status
-    )
 
 
 def _reset(request: web.Request, sending: _Sending) -> web.StreamResponse:

@@ -93,7 +93,8 @@ DIALECTS: dict[str, Dialect] = {
             told="matched_stop",
             salt="cache_salt",
             go_on={"continue_final_message": True},
-            thinks=Thinks(effort=_EFFORT),  # its cap runs pickled code, or is of the server as a whole
+            # Kept where it was started with --enable-strict-thinking; its other cap runs pickled code.
+            thinks=Thinks({"chat": {"custom_params": {"thinking_budget": TOKENS}}}, effort=_EFFORT),
         ),
         Dialect(
             "llama-server",
