@@ -1,5 +1,6 @@
 """The embedded engine with a real model: SmolLM2-135M."""
 
+import gc
 import itertools
 import json
 import math
@@ -7,8 +8,8 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import anyio.lowlevel
@@ -55,14 +56,23 @@ def fresh(engine):
 
 
 def wiped(engine):
-    scheduler = engine._scheduler
-    deadline = time.monotonic() + 300
-    while scheduler._live and time.monotonic() < deadline:
-        time.sleep(0.001)
-    scheduler._cells.clear()
-    scheduler._cells._lost.clear()
-    scheduler._context.clear()
-    scheduler.stats = type(scheduler.stats)()
+    """Between two steps, as soon as it has no call."""
+    scheduler, done = engine._scheduler, threading.Event()
+
+    def wipe():
+        if scheduler._live or done.is_set():
+            return
+        scheduler._cells.clear()
+        scheduler._cells._lost.clear()
+        scheduler._context.clear()
+        scheduler.stats = type(scheduler.stats)()
+        done.set()
+
+    while not done.is_set():
+        with scheduler._wake:  # as `run` does, which wants an event loop
+            scheduler._jobs.append((wipe, SimpleNamespace(answer=lambda _: None)))
+            scheduler._wake.notify()
+        done.wait(0.01)
     return engine
 
 
@@ -527,7 +537,8 @@ def test_files_that_are_no_models(tmp_path, smollm2):
 
 
 def resident():
-    """Bytes of memory this process holds now."""
+    """Bytes of memory this process holds now, without what other tests left behind."""
+    gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

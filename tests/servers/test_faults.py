@@ -60,7 +60,7 @@ async def crowd(names, runs, *, replay, seed, dialect):
     """
     at_once = asyncio.Semaphore(250)
     faults = Faults.parse("usual", seed)
-    async with served(dialect, solver(), faults=faults, patience=8.0, retry_after=0.05) as (mock, server):
+    async with served(dialect, solver(), faults=faults, patience=5.0, retry_after=0.05) as (mock, server):
         most = []
         engine = Trying(layered(Trying(server), replay=replay), most)
         came = collections.Counter()
