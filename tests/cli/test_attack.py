@@ -46,6 +46,19 @@ def test_words_that_do_not_go_together_are_refused(ponder):
     assert "attacker" in refused.stderr
 
 
+def test_a_cluster_that_is_not_there_is_told_before_anything_is_begun(ponder):
+    for more, said in (
+        (("--workers", "2"), "Say which with --ray"),
+        (("--ray", "127.0.0.1:1"), "No Ray cluster answers at 127.0.0.1:1"),
+        (("--ray", "127.0.0.1:99999"), "is no address of a Ray cluster"),
+        (("--ray", "local", "--attack", "soft-tokens"), "not on a cluster"),
+    ):
+        refused = ponder("attack", *WORDS, *more)
+        assert refused.returncode == 2
+        assert said in " ".join(refused.stderr.split())
+    assert json.loads(ponder("runs", "--json").stdout or "[]") == []
+
+
 def test_soft_tokens_are_found_and_tried_and_the_same_command_goes_on(ponder, tmp_path):
     pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")

@@ -22,6 +22,7 @@ from ponder.core.errors import PonderError, StoreError, UsageError
 from ponder.core.events import Executed
 from ponder.evals import tasks
 from ponder.evals.cluster import Cluster
+from ponder.evals.cluster.joining import answers
 from ponder.evals.executions import Shared, recorded
 from ponder.evals.graders import Graders
 from ponder.evals.harness import Evaluation, check
@@ -60,6 +61,29 @@ class Ray(NamedTuple):
     workers: int | None
     models: Mapping[str, str | None]
     memory: str | None
+
+    @classmethod
+    def said(
+        cls,
+        address: str | None,
+        workers: int | None,
+        models: Mapping[str, str | None],
+        memory: str | None = None,
+    ) -> Ray | None:
+        """As a command says it; None: on no cluster.
+
+        Raises:
+            UsageError: there are to be workers, and no cluster.
+
+        """
+        if address is not None:
+            placed = {role: config.placed(name) for role, name in models.items()}
+            return cls(address, workers, placed, config.placed(memory))
+        if workers is not None:
+            raise UsageError(
+                "--workers says how many there are on a cluster. Say which with --ray, or leave it out."
+            )
+        return None
 
 
 def load(named: Sequence[str], limits: Sequence[str], ids: Sequence[str], seed: int) -> list[Tasks]:
@@ -145,6 +169,8 @@ def evaluate(
             return path, 0
         of = "" if plan.asks else f" of {len(plan):,}"
         say(f"Going on with the run {path.stem}: {len(done):,}{of} attempts are finished.")
+    if ray is not None:
+        answers(ray.address)
     if runs:
         anyio.run(_sees_a_sandbox)
     board = Board(plan)

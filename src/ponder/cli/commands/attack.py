@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ponder.cli.commands.options import Fresh, Models, Quiet, ReportTo, Yes
+from ponder.cli.commands.options import Fresh, Models, Quiet, RayAt, ReportTo, Workers, Yes
 
 
 def attack(
@@ -65,6 +65,8 @@ def attack(
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Problems that are attacked.")] = 60,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Times that each is attempted.")] = 1,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the problems.")] = 0,
+    ray: RayAt = None,
+    workers: Workers = None,
     fresh: Fresh = False,
     report: ReportTo = None,
     quiet: Quiet = False,
@@ -92,6 +94,7 @@ def attack(
     from ponder import config
     from ponder.cli import attacking, evaluating, exporting, opening, past
     from ponder.cli.terminal import out, say
+    from ponder.core.errors import UsageError
     from ponder.evals.attacks import attacked
     from ponder.evals.attacks.about import RED_TEAM, SOFT
     from ponder.evals.attacks.red_teaming import ATTACKER
@@ -112,6 +115,9 @@ def attack(
     plan = Plan(loaded.items, arms, tuple(range(seeds)))
     models = [*(model or ()), *([f"{ATTACKER}={attacker}"] if attacker else [])]
     played = config.models_by_role(models, settings, plan.strategies())
+    cluster = evaluating.Ray.said(ray, workers, played)
+    if cluster and attack == SOFT:
+        raise UsageError("Soft tokens are vectors in this process, and not on a cluster. Leave out --ray.")
     opened = (
         attacking.white_box(played)
         if attack == SOFT
@@ -120,7 +126,7 @@ def attack(
     with opened as engines:
         attacking.search(asked, engines["solver"], settings.runs, (lambda _: None) if quiet else say)
         path, code = evaluating.evaluate(
-            plan, engines, settings, named=[loaded.name], afresh=fresh, quiet=quiet
+            plan, engines, settings, named=[loaded.name], afresh=fresh, quiet=quiet, ray=cluster
         )
     for shown in attacking.tables(past.measured(settings, path.stem)):
         out().print(shown)

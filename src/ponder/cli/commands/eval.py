@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ponder.cli.commands.options import Fresh, MemoryOf, Models, Quiet, ReportTo, Yes
+from ponder.cli.commands.options import Fresh, MemoryOf, Models, Quiet, RayAt, ReportTo, Workers, Yes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,25 +73,8 @@ def eval_(
             help="No model: vote, stop, choose and grade anew on the problems and samples of that run.",
         ),
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="[HOST:PORT|auto|local]",
-            help="Make the attempts on a Ray cluster: the one at that address, or without one that which runs here, "
-            "else one of this machine alone.",
-            show_default=False,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            min=1,
-            help="With --ray: each opens the model itself. One a machine if not said.",
-        ),
-    ] = None,
+    ray: RayAt = None,
+    workers: Workers = None,
     begin: Annotated[
         list[str] | None,
         typer.Option(
@@ -147,10 +130,6 @@ def eval_(
     opened: AbstractContextManager[Mapping[str, Engine]]
     given: Mapping[tuple[str, int], Segment] | None = None
     cluster = None
-    if ray is None and workers is not None:
-        raise UsageError(
-            "--workers says how many there are on a cluster. Say which with --ray, or leave it out."
-        )
     if ray is not None and replay is not None:
         say("A replay asks no model, so it is made here and not on the cluster.")
         ray = None
@@ -161,9 +140,7 @@ def eval_(
         items, its_seeds = tuple(item for task in loaded for item in task.items), tuple(range(seeds))
         by_role = config.models_by_role(model or (), settings, strategies)
         opened = opening.engines(by_role, settings, yes=yes, quiet=quiet)
-        if ray is not None:
-            placed = {role: config.placed(name) for role, name in by_role.items()}
-            cluster = evaluating.Ray(ray, workers, placed, config.placed(memory))
+        cluster = evaluating.Ray.said(ray, workers, by_role, memory)
     elif tasks or model or limit or sample_id or begin:
         raise UsageError("--replay has the tasks, the problems and the model of its run. Leave yours out.")
     else:

@@ -39,6 +39,25 @@ MemoryOf = Annotated[
         show_default=False,
     ),
 ]
+RayAt = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[HOST:PORT|auto|local]",
+        help="Make the attempts on a Ray cluster: the one at that address, or without one that which runs here, "
+        "else one of this machine alone.",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        help="With --ray: each opens the model itself. One a machine if not said.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Fetch the model without asking.")]

@@ -17,7 +17,7 @@ LOCAL = "local"
 """A cluster of this machine alone, for as long as the evaluation runs."""
 AUTO = "auto"
 """The cluster that RAY_ADDRESS names or that runs on this machine, else `LOCAL`."""
-ADDRESS = re.compile(r"(?:ray://)?(\[[\da-fA-F:]+\]|[\w.-]+):(\d{1,5})")
+ADDRESS = re.compile(r"(?:ray://)?(\[[\da-fA-F:]+\]|[\w.-]+):(\d{1,9})")
 ANSWERS_WITHIN = 5.0
 """Seconds in which a connection to the address is to be made."""
 HEALTHY_WITHIN = 60.0
@@ -29,9 +29,24 @@ _STATUS = "import sys; from ray.scripts.scripts import main; sys.argv = ['ray', 
 
 
 def is_address(word: str) -> bool:
-    """Whether a word names a cluster."""
-    m = ADDRESS.fullmatch(word)
-    return word in (LOCAL, AUTO) or (m is not None and int(m[2]) <= PORTS)
+    """Whether a word is meant to name a cluster."""
+    return word in (LOCAL, AUTO) or ADDRESS.fullmatch(word) is not None
+
+
+def answers(address: str) -> None:
+    """See that something does at an address, before anything is begun; what `LOCAL` and `AUTO` mean is found later.
+
+    Raises:
+        UsageError: it is no address, or nothing answers there.
+
+    """
+    m = ADDRESS.fullmatch(address)
+    if not is_address(address) or (m and int(m[2]) > PORTS):
+        raise UsageError(
+            f"{address} is no address of a Ray cluster. Write HOST:PORT with a port up to {PORTS:,}, local or auto."
+        )
+    if m:
+        _reach(m[1].strip("[]"), int(m[2]))
 
 
 def joined(address: str, *, workers: int | None = None) -> ModuleType:
@@ -49,12 +64,9 @@ def joined(address: str, *, workers: int | None = None) -> ModuleType:
         import ray
     except ImportError:
         raise UsageError("A Ray cluster needs an extra. Install it: pip install 'ponder[ray]'") from None
-    if not is_address(address):
-        raise UsageError(f"{address} is no address of a Ray cluster. Write HOST:PORT, local or auto.")
-    if m := ADDRESS.fullmatch(address):
-        _reach(m[1].strip("[]"), int(m[2]))
-        if not address.startswith("ray://"):
-            _see_health(address)
+    answers(address)
+    if ADDRESS.fullmatch(address) and not address.startswith("ray://"):
+        _see_health(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "namespace": "ponder"}
     try:
         if address == LOCAL:
