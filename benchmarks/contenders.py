@@ -24,6 +24,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 ASK = [{"role": "user", "content": "What is 17 + 48 - 29?"}]
 MOST = 64
 OURS, OPTILLM, ITS = "ponder", "optillm", "its_hub"
+RELAY = "relay"
+"""No gateway: it carries bytes, and shows what a process in between adds at the least."""
 
 
 @dataclass(frozen=True)
@@ -118,16 +120,25 @@ def running(name: str, upstream: str) -> Iterator[Contender]:
 
 
 def _command(name: str, upstream: str, port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
+    if name == RELAY:
+        relay = Path(__file__).with_name("relay.py")
+        return [sys.executable, str(relay), upstream.removeprefix("http://"), str(port)], {}
     if name == OPTILLM:
-        words = [PEERS / "optillm/bin/optillm", "--base-url", f"{upstream}/v1", "--port", port]
+        words = [*_script("optillm/bin/optillm"), "--base-url", f"{upstream}/v1", "--port", port]
         return [*map(str, words), "--log", "error"], {"OPENAI_API_KEY": "none"}
     if name == ITS:
-        words = [PEERS / "its-hub/bin/its-iaas", "--port", port, "--log-level", "ERROR"]
+        words = [*_script("its-hub/bin/its-iaas"), "--port", port, "--log-level", "ERROR"]
         return list(map(str, words)), {}
     config = folder / "ponder.toml"
     settings = f'[models.mock]\nurl = "{upstream}/v1"\npatience = 2\n[gateway]\nrequests = 2000\n'
     config.write_text(settings, "utf-8")
     return [sys.executable, "-m", "ponder", "serve", "--config", str(config), "--port", str(port)], {}
+
+
+def _script(path: str) -> list[Path | str | int]:
+    """A script of an environment, which may have been moved since it was made."""
+    script = PEERS / path
+    return [script.with_name("python"), script]
 
 
 @contextmanager

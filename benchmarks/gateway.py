@@ -2,9 +2,10 @@
 
 python benchmarks/gateway.py [--latency 0.05 0.2] [--clients 1 50 200 500] [--seconds 2] [--rounds 3] [--only PART ...]
 
-Parts: pass, vote, first, broken, leaving. Those of the peers that `make .peers/optillm/.done .peers/its-hub/.done` installed
-are measured beside ours. wrk makes the load (Debian's package; it needs 5 us a request, the fastest of us hundreds). The
-mock needs 0.2 ms for a plain answer. Each gateway runs alone, as it is by default; ours has `requests = 2000`, as it would
+Parts: pass, vote, first, broken, leaving. In the first a relay that only carries bytes is the floor. Those of the peers
+that `make .peers/optillm/.done .peers/its-hub/.done` installed are measured beside ours. wrk makes the load (Debian's
+package; it needs 5 us a request, the fastest of us hundreds). The mock needs 0.2 ms for a plain answer, and shares the
+machine's cores with who is measured. Each gateway runs alone, as it is by default; ours has `requests = 2000`, as it would
 otherwise refuse more than 256 at once. "CPU" is the processor time of the gateway's process for each request, which other
 programs on the machine disturb least.
 """
@@ -23,7 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from contenders import ITS, OPTILLM, OURS, get, installed, mock, post, running
+from contenders import ITS, OPTILLM, OURS, RELAY, get, installed, mock, post, running
 
 if TYPE_CHECKING:
     from contenders import Contender
@@ -320,7 +321,8 @@ def main() -> None:
                 flush=True,
             )
             if "pass" in parts:
-                passing(all_of_them, asked, table)
+                with running(RELAY, upstream.url) as relay:
+                    passing([*all_of_them, relay], asked, table)
             if "vote" in parts:
                 voting(all_of_them, asked, table)
             if "first" in parts:

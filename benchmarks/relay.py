@@ -9,42 +9,53 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
 
 class Side(asyncio.Protocol):
-    """One end of a pair: what comes in here goes out there."""
+    """One end of a pair: what comes in here goes out there, once that is there."""
 
-    transport: asyncio.Transport
-    other: Side
+    def __init__(self, other: Side | None = None) -> None:
+        self.other = other
+        self.transport: asyncio.Transport | None = None
+        self.waiting: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's own
+        if self.other is not None:
+            self.transport.writelines(self.other.waiting)
 
     def data_received(self, data: bytes) -> None:
-        self.other.transport.write(data)
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.write(data)
+        else:
+            self.waiting.append(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        self.other.transport.close()
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.close()
 
 
 class Client(Side):
-    """The end of a client, which waits until the server's is there."""
+    """The end of a client, who is connected to the server."""
 
     def __init__(self, host: str, port: int) -> None:
+        super().__init__()
         self._server = host, port
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.transport.pause_reading()
         self._task = asyncio.ensure_future(self._connect())
 
     async def _connect(self) -> None:
-        _, self.other = await asyncio.get_running_loop().create_connection(Side, *self._server)
-        self.other.other = self
-        self.transport.resume_reading()
+        self.other = Side(self)
+        await asyncio.get_running_loop().create_connection(self._server_side, *self._server)
+
+    def _server_side(self) -> Side:
+        assert self.other is not None  # noqa: S101
+        return self.other
 
 
 async def main() -> None:

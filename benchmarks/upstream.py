@@ -1,6 +1,6 @@
 """aiohttp against httpx on many streams: processor time, and how long it takes to leave all of them.
 
-python benchmarks/upstream.py [STREAMS ...]      200 and 1000 by default; needs the extra `servers`, and httpx
+python benchmarks/upstream.py [STREAMS ...]      200 and 1000 by default; needs the extra `servers`, and httpx beside it
 
 The mock server runs in a process of its own. Each client opens so many streams, each of a token a second, reads for
 some seconds with our parser of events once all are open, and then leaves. Processor time is the client's, for the
@@ -10,6 +10,7 @@ reading and for the leaving; "gone" is the time until the server sees no request
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import re
 import resource
@@ -116,6 +117,9 @@ def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(measure(sys.argv[2], sys.argv[3], int(sys.argv[4]))))
         return
+    names = [name for name in ("aiohttp", "httpx") if importlib.util.find_spec(name) is not None]
+    if "httpx" not in names:
+        print("httpx is not installed here, so aiohttp is measured alone. To have both: pip install httpx")
     ponder = [sys.executable, "-m", "ponder", "mock", "--port", "0", "--pace", str(PACE)]
     mock = subprocess.Popen([*ponder, "--dialect", "vllm"], stderr=subprocess.PIPE, text=True)
     assert mock.stderr is not None  # noqa: S101
@@ -124,7 +128,7 @@ def main() -> None:
     try:
         print("client   streams    events   us/event   CPU s to leave   left after s   gone after s")
         for streams in map(int, sys.argv[1:] or ["200", "1000"]):
-            for name in ("aiohttp", "httpx"):
+            for name in names:
                 words = [sys.executable, __file__, "--one", name, found[0], str(streams)]
                 done = subprocess.run(words, capture_output=True, text=True, check=True)
                 r = json.loads(done.stdout)

@@ -175,7 +175,9 @@ class Keys:
     def find(self, secret: str) -> Key | None:
         """The key that a secret is, if it may be used."""
         read = _KEY.fullmatch(secret)
-        row = self._run("SELECT * FROM keys WHERE id = ?", (read[1] if read else "",)).fetchone()
+        if read is None:
+            return None
+        row = self._run("SELECT * FROM keys WHERE id = ?", (read[1],)).fetchone()
         now, given = time.time(), _hash(secret)
         same = hmac.compare_digest(given, bytes(row["hash"]) if row else bytes(32))
         if row and row["old"] and now < row["old_until"]:

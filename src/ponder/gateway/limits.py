@@ -81,7 +81,7 @@ def read_json(body: bytes) -> tuple[dict[str, Any], str]:
     """
     try:
         text = body.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse, object_pairs_hook=_object)
+        value = _JSON.decode(text)
     except RecursionError:
         raise _too_deep() from None
     except UnicodeDecodeError:
@@ -133,6 +133,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+_JSON: Final = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_object)
 
 
 def _too_deep() -> Refusal:

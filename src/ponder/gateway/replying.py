@@ -26,6 +26,7 @@ SSE: Final = {
 DONE: Final = b"data: [DONE]\n\n"
 RECORDED: Final = 4_000_000
 """Bytes of an answer that are kept for who asks for it again."""
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -147,6 +148,6 @@ def event(body: Any) -> bytes:
 
 def _json(body: Any) -> bytes:
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+        return _AS_JSON.encode(body).encode()
     except UnicodeEncodeError:  # half a character, which JSON can say and UTF-8 cannot
         return json.dumps(body, allow_nan=False).encode()

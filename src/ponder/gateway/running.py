@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from ponder.gateway.served import Served
 
 
-RARELY: Final = 100
-"""After so many collections of what is young all is looked through; Python's own is 10."""
+RARELY: Final = (20_000, 10, 10)
+"""When Python's collector looks through what is new, what is not old, and all; its own are 700, 10 and 10."""
 LOG: Final = logging.getLogger("ponder.gateway")
 
 
@@ -73,9 +73,9 @@ def serve(
 
     gc.collect()
     gc.freeze()  # what was loaded until now stays: to look through it again would halt everyone for a tenth of a second
-    # Nor is all that came since, a tenth of a second's work with thousands connected, but every tenth time: requests leave
-    # nothing that only the collector finds.
-    gc.set_threshold(*gc.get_threshold()[:2], RARELY)
+    # Nor is what came since, unless there is a lot of it: requests leave nothing that only the collector finds, and to look
+    # through those that are in flight was a twelfth of the time of a vote.
+    gc.set_threshold(*RARELY)
 
     async def main() -> None:
         equality, forms = Equality(), Schemas()

@@ -235,7 +235,9 @@ class Server:
                 await self._mend(writings)
             seconds = time.monotonic() - started
             costs = [usage] if n == 1 else of_each(usage, n, writings, whole=whole)
-            bound = max(1, size(prefix) // BYTES_PER_TOKEN) + PER_MESSAGE * len(prefix.prompt.messages)
+            bound = 0  # of the prompt, where the server does not count it
+            if None in costs:
+                bound = max(1, size(prefix) // BYTES_PER_TOKEN) + PER_MESSAGE * len(prefix.prompt.messages)
             segments = [
                 w.close(cost, seconds, 0 if i else bound, reasoning)
                 for i, (w, cost) in enumerate(zip(writings, costs, strict=True))
