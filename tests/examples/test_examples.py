@@ -23,7 +23,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 pytestmark = pytest.mark.model
 
 SAYS = {
-    "vote.py": r"plain: .*\nvoted: .*'share'.*\nsamples: \{.*'finished': 8",
+    "vote.py": r"plain: .*\nvoted: .*('share'|None).*\nsamples: \{.*'finished': 8",
     "progress.py": r"tokens in all",
     "budget.py": r"1000 tokens: 8 samples.*\n150 tokens: \d samples.*\n3 tokens: budget_exhausted",
     "tools.py": r"JSON:  \{'animal': '(mouse|horse|elephant)', 'large': (True|False)\}.*\n(.*\n)*ended:",
