@@ -13,6 +13,7 @@ from ponder.cli.terminal import say
 from ponder.core.errors import UsageError
 from ponder.evals.simulated import Simulated
 from ponder.mock.faults import Faults
+from ponder.runtime.collecting import collect_rarely
 
 if TYPE_CHECKING:
     from ponder.mock.server import Mock
@@ -33,6 +34,7 @@ def serve(dialect: str, model: str, port: int, latency: float, pace: float, faul
         ) from None
     engine = Simulated.named(model if model.startswith("simulated") else f"simulated:{model}")
     mock = Mock(engine, dialect, latency=latency, pace=pace, port=port, faults=Faults.parse(faults, seed))
+    collect_rarely()
     with contextlib.suppress(KeyboardInterrupt):
         anyio.run(_serve, mock, engine.capabilities.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import sys
@@ -18,6 +17,7 @@ from ponder.gateway.answering import World
 from ponder.gateway.app import Gateway
 from ponder.gateway.connections import IDLE_SECONDS, Connection
 from ponder.gateway.hosts import loopback
+from ponder.runtime.collecting import collect_rarely
 from ponder.runtime.equality import Equality
 from ponder.runtime.schemas import Schemas
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ponder.gateway.served import Served
 
 
-RARELY: Final = (20_000, 10, 10)
-"""When Python's collector looks through what is new, what is not old, and all; its own are 700, 10 and 10."""
 LOG: Final = logging.getLogger("ponder.gateway")
 
 
@@ -71,11 +69,7 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
-    gc.collect()
-    gc.freeze()  # what was loaded until now stays: to look through it again would halt everyone for a tenth of a second
-    # Nor is what came since, unless there is a lot of it: requests leave nothing that only the collector finds, and to look
-    # through those that are in flight was a twelfth of the time of a vote.
-    gc.set_threshold(*RARELY)
+    collect_rarely()
 
     async def main() -> None:
         equality, forms = Equality(), Schemas()
