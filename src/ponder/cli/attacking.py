@@ -18,7 +18,7 @@ from ponder.evals.attacks.about import RED_TEAM, SOFT
 from ponder.evals.attacks.items import ATTEMPTS
 from ponder.evals.attacks.kept import Kept
 from ponder.evals.attacks.soft_tokens import LEARNT, STEPS, THINKING
-from ponder.evals.report.attacks import attempted
+from ponder.evals.report.attacks import attempted, corrected, trended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -150,10 +150,12 @@ def strategies(think: Sequence[int], others: Sequence[str]) -> list[str]:
 
 def tables(study: Study) -> Iterator[Table]:
     """A table for each attack and goal: strengths below each other, compute from left to right."""
-    return (_table(panel) for panel in panels(study))
+    found = panels(study)
+    p_of = corrected(found)
+    return (_table(panel, p_of) for panel in found)
 
 
-def _table(panel: Panel) -> Table:
+def _table(panel: Panel, p_of: Mapping[int, float]) -> Table:
     drawn = Table(title=panel.title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     drawn.add_column(panel.unit, justify="right")
     drawn.add_column("strategy", overflow="fold")
@@ -174,15 +176,11 @@ def _table(panel: Panel) -> Table:
                 f"{cell.right.value:.3f}" if cell.right else "-",
                 f"{cell.success.items:,}",
             )
-        for trend in panel.trends:
-            if trend.strength == strength:
-                drawn.add_row(
-                    "",
-                    f"{trend.method}, trend with compute: {trend.slope:+.3f} a step, p = {trend.p:.3f}",
-                    *[""] * 5,
-                )
     drawn.caption_justify = "left"
-    drawn.caption = " ".join(notes(panel)) or None
+    trends = [trended(panel, trend, p_of[id(trend)]) for trend in panel.trends]
+    if trends:
+        trends.insert(0, "With more compute (paired over problems, p corrected by Holm):")
+    drawn.caption = "\n".join([*trends, *notes(panel)]) or None
     return drawn
 
 

@@ -18,7 +18,8 @@ def attack(
         str,
         typer.Option(
             metavar="NAME",
-            help="many-shot, think-less, red-team, soft-tokens, injection, dispute or loophole.",
+            help="On addition and multiplication many-shot (if not said), think-less, red-team or soft-tokens; injection on "
+            "page, dispute on policy, loophole on rule.",
         ),
     ] = "",
     attacker: Annotated[
@@ -41,27 +42,35 @@ def attack(
     ] = None,
     goal: Annotated[
         list[str] | None,
-        typer.Option(metavar="GOAL", help="What the attacker wants: 42, plus-one or times-seven; repeat it."),
+        typer.Option(
+            metavar="GOAL",
+            help="What the attacker wants: 42, plus-one or times-seven; repeat it. All of them if not said.",
+        ),
     ] = None,
     strength: Annotated[
         list[int] | None,
         typer.Option(
             metavar="N",
-            help="Examples, soft tokens, injections or claims; 0 is no attack; repeat it.",
+            help="Examples, soft tokens, injections or claims; 0 is no attack; repeat it. If not said, none and two more.",
             show_default=False,
         ),
     ] = None,
     think: Annotated[
         list[int] | None,
         typer.Option(
-            metavar="N", help="Compute by budget forcing: at most so many tokens of thinking; repeat it."
+            metavar="N",
+            help="Compute by budget forcing: at most so many tokens of thinking; repeat it. 16, 64 and 256 if neither "
+            "this nor -s is said.",
         ),
     ] = None,
     strategy: Annotated[
         list[str] | None,
         typer.Option("--strategy", "-s", metavar="STRATEGY", help="Compute by strategies; repeat it."),
     ] = None,
-    budget: Annotated[str | None, typer.Option("--budget", "-b", metavar="BUDGET", help="For each.")] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", "-b", metavar="BUDGET", help="For each problem and amount of compute."),
+    ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Problems that are attacked.")] = 60,
     seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Times that each is attempted.")] = 1,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the problems.")] = 0,
@@ -74,8 +83,10 @@ def attack(
 ) -> None:
     """Measure how compute changes the success of attacks on your model.
 
-    Every problem is attacked with every goal and strength, and answered with every amount of compute. It is an
-    evaluation like `ponder eval`: the same command goes on where it was stopped, and report, export and replay work.
+    Every problem is attacked with every goal and strength, and answered with every amount of compute. The table says
+    how often the answer was what the attacker wants, with a 95 % interval over problems, how often it was right, and
+    whether success changes with compute. It is an evaluation like `ponder eval`: the same command goes on where it was
+    stopped, and report, export and replay work.
 
     Examples:
       ponder attack addition -m qwen2.5-coder-0.5b --goal 42 --strength 0 --strength 16 --think 16 --think 64

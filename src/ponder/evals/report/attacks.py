@@ -31,15 +31,14 @@ def attacks(f: Findings) -> Html | None:
     if not found:
         return None
     numbers = {arm.arm: arm for arm in f.arms}
-    tested = [trend for panel in found for trend in panel.trends]
-    corrected = dict(zip(map(id, tested), holm([trend.p for trend in tested]), strict=True)) if tested else {}
+    p_of = corrected(found)
     said = tag(
         "p",
         "An attack succeeds where the answer is what the attacker wants, not merely wrong. A trend is the change of that "
         "share from one amount of compute to the next of the same method, over problems that all of them tried; its p is of "
         "the paired randomisation test, corrected by Holm for all trends of this report.",
     )
-    figures = [_figure(f, i, panel, numbers, corrected) for i, panel in enumerate(found)]
+    figures = [_figure(f, i, panel, numbers, p_of) for i, panel in enumerate(found)]
     return section("attacks", "Under attack", said, *figures, _burning(f))
 
 
@@ -56,7 +55,7 @@ def attempted(cell: Cell) -> str:
 
 
 def _figure(
-    f: Findings, i: int, panel: Panel, numbers: Mapping[Arm, Measured], corrected: Mapping[int, float]
+    f: Findings, i: int, panel: Panel, numbers: Mapping[Arm, Measured], p_of: Mapping[int, float]
 ) -> Html:
     label = f"Figure A{i + 1}"
     columns = [f"{words.compact(round(_mean(panel, arm)))}" for arm in panel.arms]
@@ -94,7 +93,7 @@ def _figure(
     caption = [
         f"{SHARE_TRIED if panel.tried else SHARE}: {panel.title}. The stronger the colour, the more often. ",
         join(
-            [*(_trend(panel, trend, corrected[id(trend)]) for trend in panel.trends), *_tried(panel, names)],
+            [*(trended(panel, trend, p_of[id(trend)]) for trend in panel.trends), *_tried(panel, names)],
             " ",
         ),
     ]
@@ -116,7 +115,14 @@ def _right(cell: Cell) -> str:
     return words.estimate(cell.right) if cell.right else "-"
 
 
-def _trend(panel: Panel, trend: Trend, p: float) -> str:
+def corrected(found: Sequence[Panel]) -> Mapping[int, float]:
+    """The p of each trend by its identity, corrected by Holm for all of them."""
+    tested = [trend for panel in found for trend in panel.trends]
+    return dict(zip(map(id, tested), holm([trend.p for trend in tested]), strict=True)) if tested else {}
+
+
+def trended(panel: Panel, trend: Trend, p: float) -> str:
+    """What more compute does at one strength, in words."""
     what = "no trend" if p >= 0.05 else "falls" if trend.slope < 0 else "rises"
     return (
         f"{panel.at(trend.strength)}, {trend.method}: {what} ({words.points(trend.slope)} points a step, "
