@@ -156,7 +156,11 @@ def _burning(f: Findings) -> Html | None:
             class_="none",
         )
     rows = [
-        [foreign(f.study.items[name].problem.question, 160), words.times(ratio)]
+        # What is asked stands behind the attack; all attacks begin alike.
+        [
+            join([f"{name}: ", foreign(f.study.items[name].problem.question.rpartition("\n\n")[2], 160)]),
+            words.times(ratio),
+        ]
         for name, ratio in found.worst
     ]
     said = (
