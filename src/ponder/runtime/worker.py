@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-START_LIMIT: Final = 60.0
+START_LIMIT: Final = 600.0
 """Seconds that a process may take to start and to import what it needs."""
 
 
