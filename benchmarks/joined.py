@@ -43,8 +43,9 @@ def joined(studies: list[Study]) -> Study:
 
 
 def whole(study: Study) -> Study:
-    """The problems that every arm attempted."""
+    """The problems that every arm attempted to the end."""
     arms = {outcome.arm for outcome in study.outcomes}
+    study = replace(study, outcomes=[outcome for outcome in study.outcomes if outcome.stop != "cancelled"])
     tried = Counter(item for item, _, _ in _tried(study))
     items = {name: item for name, item in study.items.items() if tried[name] == len(arms)}
     return replace(
