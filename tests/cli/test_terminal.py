@@ -1,5 +1,7 @@
 """Sentences on a terminal: broken between words, and commands whole."""
 
+from pathlib import Path
+
 import pytest
 
 from ponder.cli.board import _told
@@ -33,3 +35,13 @@ def test_a_long_command_is_left_to_the_terminal():
 @pytest.mark.parametrize(("seconds", "said"), [(0, "0 min"), (5940, "99 min"), (100_000, "28 h")])
 def test_a_time_to_wait_is_as_coarse_as_it_is_known(seconds, said):
     assert _told(seconds) == said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("words", [["strategies"], ["strategies", "--json"], ["--version"]])
+def test_a_full_disk_is_one_sentence(ponder, words):
+    with Path("/dev/full").open("w") as full:
+        done = ponder(*words, stdout=full)
+    assert done.returncode == 3
+    assert done.stderr.strip().splitlines()[-1].endswith("Send it somewhere else.")
+    assert "Traceback" not in done.stderr

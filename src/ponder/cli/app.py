@@ -7,6 +7,7 @@ answer, but some samples failed; 130 interrupted, with the best answer so far.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import sys
 import warnings
@@ -83,6 +84,10 @@ for command in COMMANDS:
 app.command("ask", hidden=True)(solve)  # what the field's other tools call it
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
+"""Where a table goes to a disk that is full; files of our own are named in errors of our own."""
+
+
 def _version(value: bool) -> None:
     if value:
         from ponder.cli.terminal import emit
@@ -142,6 +147,14 @@ def main() -> None:
         raise SystemExit(error.exit_code) from None
     except (typer.Abort, KeyboardInterrupt):
         code = 130
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        from ponder.cli.terminal import nowhere, say
+
+        nowhere(1)  # or Python would complain again when it flushes at exit
+        say(f"The output could not be written: {error.strerror}. Send it somewhere else.")
+        raise SystemExit(3) from None
     if code == 130:  # typer's word for KeyboardInterrupt
         from ponder.cli.terminal import STOPPED, say
 

@@ -35,7 +35,7 @@ def err() -> Console:
     class Err(Console):
         def on_broken_pipe(self) -> None:
             self.quiet = True
-            _nowhere(sys.stderr.fileno())
+            nowhere(sys.stderr.fileno())
 
     return Err(stderr=True)
 
@@ -87,7 +87,7 @@ def emit(text: str) -> None:
     except BrokenPipeError:
         _reader_left()
     except OSError as error:
-        _nowhere(sys.stdout.fileno())
+        nowhere(sys.stdout.fileno())
         say(f"The answer could not be written: {error.strerror}. Send it somewhere else.")
         raise SystemExit(3) from None
 
@@ -133,9 +133,10 @@ def one_line(text: str) -> str:
 
 
 def _reader_left() -> NoReturn:
-    _nowhere(sys.stdout.fileno())  # or Python would complain again when it flushes at exit
+    nowhere(sys.stdout.fileno())  # or Python would complain again when it flushes at exit
     raise SystemExit(141)  # what a shell reports for SIGPIPE
 
 
-def _nowhere(fd: int) -> None:
+def nowhere(fd: int) -> None:
+    """Let what is still written to it be lost."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
