@@ -38,6 +38,20 @@ def test_a_policy_is_learnt_and_written(ponder):
     assert (other.returncode, "was made with the model simulated:skill=0.35" in other.stderr) == (2, True)
 
 
+def test_budgets_that_nothing_spends_are_said_to_tell_nothing(ponder):
+    words = ("-s", "chain-of-thought", "--wide", "8", "-b", "50k", "-b", "100k", "--limit", "40", "-q")
+    done = ponder("calibrate", "simulated", "-m", "simulated:skill=0.35", *words, "-o", "mine")
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^ *(50,000|100,000)  \S+  +(.*)", done.stdout, re.MULTILINE)
+    assert [budget for budget, _ in rows] == ["50,000", "100,000"]
+    assert rows[0][1] == rows[1][1]
+    assert re.search(
+        r"spends more than [\d,]+ tokens on a question, so 100,000 tokens buy the same", done.stdout
+    )
+    assert re.search(r"^  50,000 and 100,000: -s \S+", done.stdout, re.MULTILINE)
+    assert "More compute than 50,000 tokens" in done.stdout
+
+
 def test_one_file_teaches_anew_without_the_model_or_anything_else(ponder, tmp_path):
     assert ponder(*CALIBRATE, "-o", "mine").returncode == 0
     [run] = (ponder.home / "runs").glob("*.sqlite")

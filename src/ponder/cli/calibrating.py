@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-from rich.table import Table
 
 from ponder.cli import evaluating, past
-from ponder.cli.terminal import one_line
+from ponder.cli.advice import share
 from ponder.core.calls import Budget
 from ponder.core.errors import StoreError, UsageError
 from ponder.core.policy import Policy
-from ponder.evals.calibration import LEAST, direct_answers, figures, learn, levels, more
+from ponder.evals.calibration import LEAST, direct_answers, figures, learn, levels
 from ponder.evals.plan import Plan
 from ponder.evals.policies import ENDING
 from ponder.evals.study import item_of
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from ponder.core.prefix import Segment
     from ponder.core.protocols import Engine
     from ponder.evals.calibration import Bins, Figures
-    from ponder.evals.stats import Estimate
     from ponder.evals.values import Item
     from ponder.store import RunFile
 
@@ -203,13 +201,11 @@ def taught(
         model.startswith("simulated"),
         tuple(named),
     )
-    return policy, [replace(one, auto=replace(one.auto, name=_named(policy, one.budget))) for one in judged]
-
-
-def _named(policy: Policy, budget: int) -> str:
-    """The policy within a budget; where it is one strategy whatever the difficulty, that too."""
-    rule = policy.rule(0.0, budget)
-    return f"auto, which is {rule.strategy}" if rule.alone else "auto"
+    rules = [policy.rule(0.0, one.budget) for one in judged]
+    return policy, [
+        replace(one, always=rule.strategy if rule.alone else None)
+        for one, rule in zip(judged, rules, strict=True)
+    ]
 
 
 def again(
@@ -271,7 +267,7 @@ def save(policy: Policy, to: str, judged: Sequence[Figures], settings: Settings)
         "Rules may be changed by hand. What each is worth where it holds stands beside it: problems, the share that",
         "was right with its 95 % interval, tokens a question. Judged on problems that did not teach it, all in all:",
         *(
-            f"  {one.budget} tokens: right {_share(one.auto.right)}, {one.auto.tokens:.0f} spent"
+            f"  {one.budget} tokens: right {share(one.auto.right)}, {one.auto.tokens:.0f} spent"
             for one in judged
         ),
     ]
@@ -292,75 +288,3 @@ def save(policy: Policy, to: str, judged: Sequence[Figures], settings: Settings)
 def named_after(model: str) -> str:
     """The name of a policy if none is said."""
     return re.sub(r"[^\w.-]+", "-", model).strip("-.").removesuffix(ENDING) or "policy"
-
-
-def _share(about: Estimate) -> str:
-    return f"{about.value:.3f} ({about.interval.low:.3f} to {about.interval.high:.3f})"
-
-
-def table(judged: Sequence[Figures], policy: Policy) -> Table:
-    """For a model on tasks: what to use within each budget, and what to expect of it."""
-    drawn = Table(
-        title=f"{policy.model} on {', '.join(policy.tasks)}: at so many tokens a question",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-    )
-    for name in ("budget", "use", "expect", "tokens", "best single", "right", "vote", "oracle"):
-        words = name in ("use", "best single")
-        drawn.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=not words)
-    for one in judged:
-        use = one.use
-        drawn.add_row(
-            f"{one.budget:,}",
-            one_line(use.name.partition(",")[0] if use is one.auto else use.name.replace(" / ", " or ")),
-            _share(use.right),
-            f"{use.tokens:,.0f}",
-            one_line(one.single.name.replace(" / ", " or ")),
-            f"{one.single.right.value:.3f}",
-            f"{one.majority.right.value:.3f}",
-            f"{one.oracle.right.value:.3f}",
-        )
-    return drawn
-
-
-def sentences(judged: Sequence[Figures], policy: Policy, items: Sequence[Item], wide: int) -> list[str]:
-    """What the table does not say."""
-    told = []
-    if policy.simulated:
-        told.append("These figures are simulated.")
-    if policy.graded == "agreement":
-        told.append(
-            f"No right answers are known: right is what a vote of {wide} says. This is consistency, not accuracy."
-        )
-    elif any(item.gold is None for item in items):
-        told.append("Problems without a right answer were left out.")
-    told += [
-        f"At {one.budget:,} tokens nothing beats the majority vote beyond chance, on {one.problems} problems."
-        for one in judged
-        if not one.beat and one.gain.difference.interval.low <= 0
-    ]
-    told += [
-        f"At {one.budget:,} tokens auto is {strategy}"
-        for one in judged
-        if one.use is one.auto and (strategy := one.auto.name.partition(" which is ")[2])
-    ]
-    told.append(enough(judged))
-    told.append(
-        "best single, right: one strategy whatever the difficulty. vote: the majority of as many samples as are paid for."
-    )
-    told.append(
-        "oracle: the best strategy for each true difficulty, in hindsight. It knows the answers; no method does."
-    )
-    return told
-
-
-def enough(judged: Sequence[Figures]) -> str:
-    """From which budget on more compute buys nothing that these problems could show."""
-    if len(judged) == 1:
-        return "One budget was tried; give several, -b 1k -b 2k, to see whether more compute pays."
-    for i, one in enumerate(judged[:-1]):
-        if not any(more(one, later) for later in judged[i + 1 :]):
-            return f"More compute than {one.budget:,} tokens a question buys nothing that {one.problems} problems could show."
-    return f"More compute still paid at {judged[-1].budget:,} tokens, the most that was tried."

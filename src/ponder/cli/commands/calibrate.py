@@ -104,7 +104,7 @@ def calibrate(
       130 stopped; what was measured is kept, and the same command goes on
     """
     from ponder import config
-    from ponder.cli import calibrating, evaluating, exporting, opening, past
+    from ponder.cli import advice, calibrating, evaluating, exporting, opening, past
     from ponder.cli.terminal import emit, out, say
     from ponder.core.errors import UnknownName, UsageError
     from ponder.evals.calibration import Bins
@@ -160,11 +160,11 @@ def calibrate(
             )
     if policy is None:
         raise SystemExit(code)
-    out().print(calibrating.table(judged, policy))
-    for sentence in calibrating.sentences(judged, policy, asked.items, asked.wide):
+    out().print(advice.table(judged, policy))
+    for sentence in advice.sentences(judged, policy, asked.items, asked.wide):
         emit(sentence)
     if report:
-        exporting.write_report(settings, run, report, (judged, calibrating.enough(judged)))
+        exporting.write_report(settings, run, report, (judged, advice.compute(judged)))
     say(
         f"Written: {calibrating.save(policy, policy.name, judged, settings)}. Use it: -s auto:policy={policy.name}"
     )

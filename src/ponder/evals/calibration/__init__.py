@@ -1,6 +1,6 @@
 """Learning a policy from an evaluation: what was measured, what is best for which difficulty, what that is worth."""
 
-from ponder.evals.calibration.crossfit import Figure, Figures, figures, more
+from ponder.evals.calibration.crossfit import Figure, Figures, asked, figures, more
 from ponder.evals.calibration.learning import LEAST, Bins, learn
 from ponder.evals.calibration.measured import Level, direct_answers, levels
 
@@ -10,6 +10,7 @@ __all__ = [
     "Figure",
     "Figures",
     "Level",
+    "asked",
     "direct_answers",
     "figures",
     "learn",

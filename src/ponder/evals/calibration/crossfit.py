@@ -65,6 +65,9 @@ class Figures:
         gain: of the policy over the vote.
         over_single: of the policy over the best single strategy.
         beat: strategies that are better than the vote on these problems, beyond chance.
+        best: the one strategy that is best on all of these problems, and so what to ask for where `single` is used.
+        dearest: completion tokens of the dearest attempt, whatever was tried.
+        always: the strategy of the policy that all of these problems teach, where it is the same for every difficulty.
 
     """
 
@@ -77,6 +80,9 @@ class Figures:
     gain: Comparison
     over_single: Comparison
     beat: tuple[str, ...]
+    best: str
+    dearest: int
+    always: str | None = None
 
     @property
     def problems(self) -> int:
@@ -89,6 +95,16 @@ class Figures:
         if gain.low > 0 or gain.high < 0:
             return self.auto if gain.low > 0 else self.single
         return self.auto if self.auto.tokens < self.single.tokens else self.single
+
+    @property
+    def strategy(self) -> str | None:
+        """What to ask for, to use that; None: the policy itself, which asks a probe first."""
+        return self.best if self.use is self.single else self.always
+
+    @property
+    def settled(self) -> bool:
+        """Whether both halves of the problems preferred the same single strategy."""
+        return " / " not in self.single.name
 
 
 def halves(items: Sequence[str], seed: int = 0) -> NDArray[np.bool_]:
@@ -160,6 +176,8 @@ def _figures(level: Level, auto: Figure, single: NDArray[np.int_], vote: str) ->
                 arm.name for arm in every if _compared(level, arm, votes).difference.interval.low > 0
             )
         ),
+        level.arms[best(level, np.ones(len(level.items), np.bool_), arms=range(len(level.arms)))],
+        int(level.tokens.max()),
     )
 
 
@@ -184,21 +202,27 @@ def _told(name: str, right: Array, spent: Array) -> Figure:
 
 
 def _compared(level: Level, one: Figure, other: Figure) -> Comparison:
-    def attempts(values: Array) -> dict[str, tuple[float]]:
-        return {item: (float(v),) for item, v in zip(level.items, values, strict=True)}
+    right, spent = (
+        [_attempts(level.items, x) for x in pair]
+        for pair in ((one.by_item, other.by_item), (one.spent, other.spent))
+    )
+    return compare(right[0], right[1], (spent[0], spent[1]), draws=2000)
 
-    spent = attempts(one.spent), attempts(other.spent)
-    return compare(attempts(one.by_item), attempts(other.by_item), spent, draws=2000)
+
+def asked(judged: Sequence[Figures]) -> dict[str | None, list[int]]:
+    """What to ask for (see `Figures.strategy`) -> the budgets that it is for."""
+    found: dict[str | None, list[int]] = {}
+    for one in judged:
+        found.setdefault(one.strategy, []).append(one.budget)
+    return found
 
 
 def more(one: Figures, larger: Figures) -> bool:
-    """Whether the policy is better within the larger budget, beyond chance, on the problems that both have."""
-    attempts = [
-        {item: (float(v),) for item, v in zip(figure.items, figure.auto.by_item, strict=True)}
-        for figure in (larger, one)
-    ]
-    spent = [
-        {item: (float(v),) for item, v in zip(figure.items, figure.auto.spent, strict=True)}
-        for figure in (larger, one)
-    ]
+    """Whether what is used within the larger budget is better, beyond chance, on the problems that both have."""
+    attempts = [_attempts(figure.items, figure.use.by_item) for figure in (larger, one)]
+    spent = [_attempts(figure.items, figure.use.spent) for figure in (larger, one)]
     return compare(attempts[0], attempts[1], (spent[0], spent[1]), draws=2000).difference.interval.low > 0
+
+
+def _attempts(items: Sequence[str], values: Array) -> dict[str, tuple[float]]:
+    return {item: (float(value),) for item, value in zip(items, values, strict=True)}

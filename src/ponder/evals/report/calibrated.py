@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ponder.evals.calibration import asked
 from ponder.evals.report import words
 from ponder.evals.report.figures import Line, curves
-from ponder.evals.report.markup import clip
+from ponder.evals.report.markup import clip, tag
 from ponder.evals.report.page import NARROW, WIDE, figure, section, table
 from ponder.evals.report.plot import Axis, Plot
 from ponder.evals.report.scales import shares, spread
@@ -38,7 +39,7 @@ def calibrated(judged: Sequence[Figures], enough: str, *, simulated: bool) -> Ht
 
     Args:
         judged: of each budget.
-        enough: from which budget on more compute buys nothing, as a sentence.
+        enough: from which budget on more compute buys nothing, in words.
         simulated: whether the model is a simulation.
 
     """
@@ -53,7 +54,7 @@ def calibrated(judged: Sequence[Figures], enough: str, *, simulated: bool) -> Ht
     rows = [
         [
             f"{one.budget:,}",
-            clip(one.use.name.replace(" / ", " or "), 240),
+            clip((one.strategy or "auto").partition(":")[0], 60),
             words.estimate(one.use.right),
             words.number(one.use.tokens),
             words.difference(one.over_single.difference),
@@ -62,15 +63,28 @@ def calibrated(judged: Sequence[Figures], enough: str, *, simulated: bool) -> Ht
         for one in judged
     ]
     says = (
-        f"{enough} By tokens a question. Each half of the problems was judged by what the other half taught; where two "
-        "strategies are named, the halves differ. Of the policy (auto) and the best single strategy the one is named that is "
-        "better beyond chance, else the cheaper one."
+        f"{enough} By tokens a question. Each half of the problems was judged by what the other half taught. Of the policy "
+        "(auto) and the best single strategy the one is named that is better beyond chance, else the cheaper one."
     )
+    unsettled = [one.budget for one in judged if one.use is one.single and not one.settled]
+    if unsettled:
+        says += (
+            f" At {words.at(unsettled)} tokens either half preferred another strategy: what is best is not settled, and "
+            "what is expected is expected of choosing so."
+        )
     return section(
         "calibration",
         "What to use",
         table("Calibration", [says], heads, rows, simulated=simulated, texts=(1,)),
+        tag("p", "In full, for a budget of tokens a question:"),
+        tag("ul", [_in_full(strategy, budgets) for strategy, budgets in asked(judged).items()]),
         _picture(judged, simulated=simulated),
+    )
+
+
+def _in_full(strategy: str | None, budgets: Sequence[int]) -> Html:
+    return tag(
+        "li", f"{words.at(budgets)}: ", tag("code", clip(strategy or "auto, which asks a probe first", 400))
     )
 
 

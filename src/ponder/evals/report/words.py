@@ -75,3 +75,8 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def at(budgets: Sequence[int]) -> str:
+    """500, 1,000 and 2,000."""
+    return listed([f"{budget:,}" for budget in budgets], len(budgets))
