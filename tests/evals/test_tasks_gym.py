@@ -67,7 +67,7 @@ def test_items_do_not_depend_on_the_hash_seed_of_a_process():
             [sys.executable, "-c", program],
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=500,
             env={**os.environ, "PYTHONHASHSEED": seed},
         )
         for seed in ("1", "2")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MEMORY: Final = 512 << 20
 HARD_LIMIT: Final = 5.0
-"""Seconds until the kernel ends a worker whose owner is gone."""
+"""Seconds of the processor until the kernel ends a worker whose owner is gone."""
 LONGEST: Final = 300
 """Characters of a reason."""
 
@@ -36,13 +36,13 @@ def main() -> None:
 
 def answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The one line that answers a request."""
-    signal.setitimer(signal.ITIMER_REAL, HARD_LIMIT)
+    signal.setitimer(signal.ITIMER_PROF, HARD_LIMIT)
     try:
         yield {"id": request["id"], "why": misfit(request["schema"], request.get("value"))}
     except (ValueError, TypeError) as error:
         yield {"id": request["id"], "unusable": _short(str(error))}
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def misfit(schema: str, value: str | None) -> str | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def prepare(memory: int) -> None:
     """Limit this process to so many bytes, before it imports anything; the timer in the kernel may end it."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business
     import logging
     import resource

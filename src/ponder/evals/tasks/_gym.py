@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MEMORY: Final = 512 << 20
 HARD_LIMIT: Final = 30.0
-"""Seconds until the kernel ends a scorer whose owner is gone; the owner itself is far less patient."""
+"""Seconds of the processor until the kernel ends a scorer whose owner is gone; the owner itself is far less patient."""
 
 LONGEST: Final = 20_000
 """Characters of an answer that is scored at all; of one that is evaluated, a tenth."""
@@ -237,7 +237,7 @@ class _Scorer:
     def __init__(self) -> None:
         self._made: dict[str, tuple[Any, dict[str, Any], bool]] = {}
         self._armed = False
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -259,7 +259,7 @@ class _Scorer:
     def answer(self, request: dict[str, Any]) -> Any:
         """The two lines."""
         number = request["id"]
-        signal.setitimer(signal.ITIMER_REAL, HARD_LIMIT)
+        signal.setitimer(signal.ITIMER_PROF, HARD_LIMIT)
         try:
             data, entry, evaluates = self._entry(request)
             if digest(entry["question"]) != request["digest"]:
@@ -270,7 +270,7 @@ class _Scorer:
         except Exception as error:  # noqa: BLE001 - the owner says it to the user
             yield {"id": number, "error": f"{type(error).__name__}: {error}"}
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _entry(self, request: dict[str, Any]) -> tuple[Any, dict[str, Any], bool]:
         key = json.dumps([request[part] for part in ("data", "config", "seed", "size", "index")])
