@@ -217,7 +217,7 @@ def broken(all_of_them: list[Contender], table: Table) -> None:
                 post(f"{direct.url}/mock/faults", {"script": ["ok"] * (2 * (i % 2)) + [fault]})
                 status, told = it.post(it.body("vote"))
                 said = json.dumps(told)
-                bad += status != 200 or "answer is" not in said
+                bad += status != 200 or "The answ" not in said  # of 16 tokens no more need be there
             failed.append(bad)
             post(f"{direct.url}/mock/faults", {})
         table.line(it.name, *failed)
