@@ -74,10 +74,10 @@ def retrying(name: str, old: str, new: str) -> Fault:
 FAULTS = [
     ledger(
         "forgets to settle",
-        "            self._add(lease, -1)\n            for scope in self._scopes():\n                scope.spent += usage",
-        "            for scope in self._scopes():\n                scope.spent += usage",
+        "            self._add([lease for lease, _ in paid], -1)\n",
+        "",
     ),
-    ledger("forgets to charge", "                scope.spent += usage\n", ""),
+    ledger("forgets to charge", "                scope.spent += total\n", ""),
     ledger(
         "renews without looking at the limit",
         "more = min(SLICE, lease.most - lease.granted, free)",
@@ -90,19 +90,18 @@ FAULTS = [
     ),
     ledger(
         "a renewal is not set aside",
-        "            lease.granted += max(more, 0)\n            self._add(lease, +1)\n",
-        "            self._add(lease, +1)\n            lease.granted += max(more, 0)\n",
+        "            lease.granted += max(more, 0)\n            self._add([lease], +1)\n",
+        "            self._add([lease], +1)\n            lease.granted += max(more, 0)\n",
     ),
     ledger(
         "gives back twice",
-        "            self._add(lease, -1)\n            for scope in self._scopes():\n                scope.spent += usage",
-        "            self._add(lease, -1)\n            self._add(lease, -1)\n"
-        "            for scope in self._scopes():\n                scope.spent += usage",
+        "            self._add([lease for lease, _ in paid], -1)\n",
+        "            self._add([lease for lease, _ in paid] * 2, -1)\n",
     ),
     ledger(
         "the scope around is not charged",
-        "            for scope in self._scopes():\n                scope.spent += usage\n                scope._live -= 1",
-        "            self.spent += usage\n            for scope in self._scopes():\n                scope._live -= 1",
+        "            for scope in self._scopes():\n                scope.spent += total\n",
+        "            self.spent += total\n            for scope in self._scopes():\n",
     ),
     ledger(
         "the scope around is not asked",
@@ -137,14 +136,14 @@ FAULTS = [
     ),
     ledger(
         "who is cancelled while waiting stays in the queue",
-        "                if waiter in self._root.waiting:\n                    self._root.waiting.remove(waiter)\n",
+        "                self._root.waiting[:] = [other for other in self._root.waiting if other is not waiter]\n",
         "                pass\n",
     ),
     ledger("a closed scope still pays", "            self._closed = self._closed or why\n", ""),
     ledger(
         "what a scorer reads is not set aside",
-        "            scope._reserved_prompt += sign * lease.prompt\n",
-        "            scope._reserved_prompt += sign * lease.prompt * lease.calls\n",
+        "sum([lease.prompt for lease in leases])",
+        "sum([lease.prompt * lease.calls for lease in leases])",
     ),
     ledger(
         "a scorer reads without looking at the limit",
@@ -214,7 +213,7 @@ FAULTS = [
         "            raise\n",
     ),
     texts("money that ends before the answer takes the thinking", "path = said.cut_off()", "raise"),
-    calls("a price is not paid", "usage = replace(usage, nanodollars=money)", "pass", DOLLARS),
+    calls("a price is not paid", "lease.prices.priced(usage) if lease.prices else usage", "usage", DOLLARS),
     Fault(
         "who writes what is scored is not asked",
         "runtime/preflight.py",
@@ -222,7 +221,11 @@ FAULTS = [
         'getattr(scorer, "roles", ("solver",))',
         (ROLES,),
     ),
-    calls("a failure is not counted", "            attempt.failed += not cancelled\n", ""),
+    calls(
+        "a failure is not counted",
+        "            attempt.failed += not (cancelled or isinstance(error, Refused))\n",
+        "",
+    ),
     calls(
         "a failed call is not paid for",
         "            usage = self.pay(lease, role, usage)\n            attempt.failed",
@@ -374,6 +377,11 @@ def suite(folder: Path, tests: tuple[str, ...]) -> tuple[str | None, bool]:
     return (found[1] if found else f"pytest ended with {done.returncode}"), done.returncode == 1
 
 
+def stands(fault: Fault) -> int:
+    """How often the text that a fault replaces stands in its file: once, or it can no longer be planted."""
+    return (ROOT / "src" / "ponder" / fault.file).read_text("utf-8").count(fault.old)
+
+
 def tried(fault: Fault | None) -> tuple[Fault | None, str | None, bool, float]:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
@@ -382,15 +390,9 @@ def tried(fault: Fault | None) -> tuple[Fault | None, str | None, bool, float]:
         tests: tuple[str, ...] = tuple(dict.fromkeys(t for f in FAULTS for t in f.tests))
         if fault is not None:
             file, tests = copy / fault.file, fault.tests
-            text = file.read_text("utf-8")
-            if text.count(fault.old) != 1:
-                return (
-                    fault,
-                    f"cannot be planted: its text stands {text.count(fault.old)} times in {fault.file}",
-                    False,
-                    0.0,
-                )
-            file.write_text(text.replace(fault.old, fault.new), "utf-8")
+            if (times := stands(fault)) != 1:
+                return fault, f"cannot be planted: its text stands {times} times in {fault.file}", False, 0.0
+            file.write_text(file.read_text("utf-8").replace(fault.old, fault.new), "utf-8")
         caught, clear = suite(folder, tests)
         return fault, caught, clear, time.monotonic() - started
 

@@ -20,6 +20,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = Path(ponder.__file__).parent
 
 
+def test_every_fault_of_make_faults_can_still_be_planted():
+    from plant_faults import FAULTS, stands
+
+    assert [f"{fault.name}: {fault.file}" for fault in FAULTS if stands(fault) != 1] == []
+
+
 # -- imports ------------------------------------------------------------------------------------------------------
 
 
