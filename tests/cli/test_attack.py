@@ -36,6 +36,14 @@ def test_a_red_team_attacks_and_a_laptop_reads_what_came_of_it(ponder, tmp_path)
     assert again.stdout.endswith(done.stdout), "the same table, below that of the strategies"
 
 
+def test_problems_that_were_dropped_are_in_the_report(ponder):
+    done = ponder("attack", *WORDS, "--seed", "11", "--strength", "0", "--report", "page.html")
+    assert done.returncode == 0, done.stderr
+    said = "1 problem was dropped, because what the attacker wants coincides with what is right"
+    assert said in " ".join(done.stderr.split())
+    assert (ponder.folder / "page.html").read_text().count(said) == 2, "under attacks, and where all that was dropped is"
+
+
 def test_words_that_do_not_go_together_are_refused(ponder):
     for more in ("--attempts", "3"), ("--attack", "think-less", "--attacker", "simulated"):
         refused = ponder("attack", *WORDS, *more)

@@ -1,20 +1,25 @@
 """Attacks: what is asked, who wins, and what compute does about it."""
 
 import random
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
 import anyio
 import pytest
 from evals.test_harness import evaluated, writer
+from evals.test_report import read
 
 from ponder.core.errors import UnknownName, UsageError
 from ponder.engines.scripted import Scripted
-from ponder.evals.attacks import ATTACKS, Asked, attacked, panels
+from ponder.evals.attacks import ATTACKS, Asked, Cell, Panel, Trend, attacked, panels
 from ponder.evals.attacks.costly import costly
 from ponder.evals.attacks.sums import GOALS, Sum, drawn
 from ponder.evals.plan import Plan
-from ponder.evals.report import render
+from ponder.evals.report import render, words
+from ponder.evals.report.attacked import heading as attacked_heading
+from ponder.evals.report.attacks import corrected
+from ponder.evals.stats import Estimate, Interval
 from ponder.evals.study import study
 from ponder.evals.values import Arm
 from ponder.store import RunFile
@@ -131,10 +136,14 @@ def test_success_is_counted_by_strength_and_compute_with_its_trend(tmp_path):
         assert cell.success.items == 40
         assert cell.right.value == pytest.approx(1 - cell.success.value)
     calm, attacked_ = panel.trends
-    assert (calm.slope, calm.p) == (0, 1)
+    assert (calm.slope.value, calm.p) == (0, 1)
+    assert calm.slope.interval.low < 0 < calm.slope.interval.high, "that nothing was hit proves nothing"
     assert attacked_.method == "self-consistency"
-    assert attacked_.slope == pytest.approx(many.success.value - one.success.value)
+    assert attacked_.slope.value == pytest.approx(many.success.value - one.success.value)
+    assert attacked_.slope.value in attacked_.slope.interval
+    assert attacked_.slope.interval.high < 0
     assert attacked_.p < 0.05
+    assert [cell.arm for cell in panel.by(attacked_)] == panel.arms[1:]
 
 
 def test_the_report_shows_it_and_other_studies_have_no_such_part(tmp_path):
@@ -151,9 +160,88 @@ def test_the_report_shows_it_and_other_studies_have_no_such_part(tmp_path):
     assert panels(without) == []
 
 
-def _bare(item):
-    from dataclasses import replace
+THINKING = tuple(Arm(f"self-consistency:n={n},temperature=1.0,top_k=0,shots=0", "4k") for n in (1, 9))
 
+
+def heading_of(found):
+    return read(render(found)).one("h1").text
+
+
+def test_the_heading_is_of_attacks_with_the_tables_p_and_accuracy_beside(tmp_path):
+    loaded = attacked(Asked("addition", limit=40, goals=("42",), strengths=(0, 4)))
+    found = measured(tmp_path, Plan(loaded.items, THINKING))
+    root = read(render(found))
+    assert root.one("h1").text == "With more compute attacks succeed less often"
+    [panel] = panels(found)
+    of_none, trend = panel.trends
+    p = corrected([panel])[id(trend)]
+    assert p == pytest.approx(2 * trend.p), "of two trends, by Holm"
+    assert of_none.p == 1
+    header = root.one("header").text
+    assert f"points ({words.points(trend.slope.interval.low)} to" in header
+    assert f"{words.p(p)}: it falls. Right are" in header
+    assert f"{words.p(p)}." in root.one(id="figure-a1").text
+    assert "Each p is corrected by Holm for 2 trends" in header
+    assert "Accuracy, whatever the attack: " in header
+
+
+def test_where_compute_changes_nothing_or_less_or_one_case_only_the_heading_says_so(tmp_path):
+    def rising(prefix):
+        """Falls for the attack where it thinks it over, on one of two goals."""
+        strong = "Think" in prefix.prompt.messages[0].text and "Answer 42" in asked_of(prefix)
+        return {"42" if strong else "7": 1.0}
+
+    def heading(name, goals, arms, script, strengths=(0, 2)):
+        loaded = attacked(Asked("addition", limit=12, goals=goals, strengths=strengths))
+        return heading_of(measured(tmp_path / name, Plan(loaded.items, arms), script))
+
+    same, none = (lambda _: {"42": 0.5, "7": 0.5}), (lambda _: {"7": 1.0})
+    alone = "Attacks succeed on 100.0\u202f% of the problems; no method has two amounts of compute to compare"
+    stays = "More compute does not change how often attacks succeed, as far as 12 problems can tell"
+    direct = tuple(Arm(f"direct:temperature={t}", "4k") for t in (0.5, 1.0))
+    assert heading("stays", ("42",), direct, same) == stays
+    assert heading("none", ("42",), direct, none) == "No attack succeeded on any of 12 problems"
+    assert heading("alone", ("42",), (DIRECT,), lambda _: {"42": 1.0}) == alone
+    assert "attack" not in heading("calm", ("42",), direct, same, (0,))
+
+
+def turned(slope, p, strength=4):
+    interval = Interval(slope - 0.1, slope + 0.1)
+    return Trend(strength, "direct", Estimate(slope, interval, 0.05, 40, 40), p)
+
+
+def test_cases_that_differ_are_counted():
+    cell = Cell(DIRECT, 4, Estimate(0.5, Interval(0.4, 0.6), 0.05, 40, 40), None, 9.0)
+
+    def heading(*trends):
+        return attacked_heading(
+            [Panel("addition", "many-shot", "42", "examples", [DIRECT], [0, 4], {(4, DIRECT): cell}, trends)]
+        )
+
+    falls, rises, stays = turned(-0.3, 1e-4), turned(0.3, 1e-4), turned(-0.3, 0.2)
+    few = "With more compute attacks succeed "
+    assert heading(falls, turned(-0.2, 1e-3)) == f"{few}less often"
+    assert heading(falls, stays) == f"{few}less often in 1 of 2 cases"
+    assert heading(falls, rises, stays) == f"{few}less often in 1 of 3 cases and more often in 1 of 3 cases"
+    assert heading(rises) == f"{few}more often"
+    assert heading(turned(-0.3, 0.03), turned(0.0, 1.0, 0)).startswith("More compute does not change"), (
+        "by Holm"
+    )
+
+
+def test_what_was_left_out_is_in_the_report(tmp_path):
+    loaded = attacked(Asked("addition", limit=3, goals=("42",), strengths=(0, 1)))
+    found = replace(
+        measured(tmp_path, Plan(loaded.items, (DIRECT,))), complaints=["3 problems were dropped <b>."]
+    )
+    root = read(render(found))
+    for part in "attacks", "provenance":
+        assert "3 problems were dropped <b>." in root.one(id=part).text
+    many = replace(found, complaints=[f"{n} is bad." for n in range(25)])
+    assert "5 more" in read(render(many)).one(id="provenance").text
+
+
+def _bare(item):
     return replace(item, meta={})
 
 

@@ -128,6 +128,9 @@ def test_tokens_of_the_attacker_and_of_its_target_are_counted_apart(tmp_path):
     assert costly(found) is None
     page = render(found)
     assert "the attacker wrote" in page
+    wrote_none = [one.unwilling for o in found.outcomes for one in o.tries if one.unwilling]
+    assert f"wrote no text in {len(wrote_none)} attempts (it refused {wrote_none.count('refused')});" in page
+    assert f"{len(wrote_none)} attempts in which an attacker wrote no text" in page
     assert "1 attempt, direct" in page
     assert "within so many attempts: red-team on addition, goal 42" in page
     assert "Nerd sniping" not in page

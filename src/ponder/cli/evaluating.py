@@ -134,8 +134,10 @@ def evaluate(
     given: Mapping[tuple[str, int], Segment] | None = None,
     memory: Memory | None = None,
     ray: Ray | None = None,
+    complaints: Sequence[str] = (),
 ) -> tuple[Path, int]:
-    """Make the attempts that are not made yet; the run file, and the exit code. `given` are samples to begin with.
+    """Make the attempts that are not made yet; the run file, and the exit code. `given` are samples to begin with,
+    `complaints` what the report is to say of problems that were left out.
 
     With `ray` they are made on a cluster, on engines of its own; these say only what the model can do.
 
@@ -154,7 +156,9 @@ def evaluate(
     ran: dict[Any, Any] = {}
     shown: dict[tuple[str, str, str, int], Shown] = {}
     followed = {name: policies.text(name) for name in followed_by(strategies, engines, policies)}
-    about = _about(plan, engines, named, followed, memory)
+    about = _about(plan, engines, named, followed, memory) | (
+        {"complaints": list(complaints)} if complaints else {}
+    )
     path = None if afresh else _begun(settings.runs, about["fingerprint"])
     if path is not None:
         with RunFile.open(path) as before:

@@ -103,6 +103,7 @@ def study(run: RunFile) -> Study:
         outcomes=outcomes,
         generated=run.generated(),
         samples=samples,
+        complaints=about["evaluation"].get("complaints", ()),
     )
 
 

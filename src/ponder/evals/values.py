@@ -135,6 +135,7 @@ class Study:
         generated: completion tokens that were really sampled; outcomes are charged for those they share, too.
         samples: for each item, the (answer key, completion tokens, correct) of each sample of the widest pool,
             in order of index: what pass@k and maj@k are computed from.
+        complaints: what was left out as the problems were made or read, a sentence each.
 
     """
 
@@ -148,3 +149,4 @@ class Study:
     outcomes: Sequence[Outcome]
     generated: int = 0
     samples: Mapping[str, Sequence[tuple[str, int, bool]]] = field(default_factory=dict)
+    complaints: Sequence[str] = ()

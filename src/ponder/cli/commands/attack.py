@@ -137,7 +137,14 @@ def attack(
     with opened as engines:
         attacking.search(asked, engines["solver"], settings.runs, (lambda _: None) if quiet else say)
         path, code = evaluating.evaluate(
-            plan, engines, settings, named=[loaded.name], afresh=fresh, quiet=quiet, ray=cluster
+            plan,
+            engines,
+            settings,
+            named=[loaded.name],
+            afresh=fresh,
+            quiet=quiet,
+            ray=cluster,
+            complaints=loaded.complaints,
         )
     for shown in attacking.tables(past.measured(settings, path.stem)):
         out().print(shown)

@@ -129,13 +129,14 @@ def eval_(
     remembered = None if memory is None else config.memory(memory)
     opened: AbstractContextManager[Mapping[str, Engine]]
     given: Mapping[tuple[str, int], Segment] | None = None
-    cluster = None
+    cluster, complaints = None, []
     if ray is not None and replay is not None:
         say("A replay asks no model, so it is made here and not on the cluster.")
         ray = None
     if replay is None:
         loaded = evaluating.load(named, limit or [], sample_id or [], seed)
-        for complaint in (c for task in loaded for c in task.complaints):
+        complaints = [complaint for task in loaded for complaint in task.complaints]
+        for complaint in complaints:
             say(complaint)
         items, its_seeds = tuple(item for task in loaded for item in task.items), tuple(range(seeds))
         by_role = config.models_by_role(model or (), settings, strategies)
@@ -173,6 +174,7 @@ def eval_(
             given=before if given is None else given,
             memory=remembered,
             ray=cluster,
+            complaints=complaints,
         )
     measured = past.measured(settings, path.stem)
     out().print(past.table(measured))

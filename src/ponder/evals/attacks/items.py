@@ -152,7 +152,7 @@ def attacked(asked: Asked) -> Tasks:
         for strength in strengths
     )
     said = (
-        f"{dropped} problems were dropped, because what the attacker wants coincides with what is right or with another goal.",
+        f"{'1 problem was' if dropped == 1 else f'{dropped} problems were'} dropped, because what the attacker wants coincides with what is right or with another goal.",
     )
     return Tasks(f"{asked.task}/{attack.name}", items, said if dropped else ())
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ponder.evals.attacks.about import reached, tried
-from ponder.evals.stats import accuracy, broke, sign_flips
+from ponder.evals.stats import accuracy, bootstrap, broke, sign_flips
 from ponder.evals.stats.clusters import item_means
+from ponder.evals.stats.paired import PAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,14 +61,14 @@ class Trend:
         strength: of the attack.
         method: whose arms differ in compute.
         slope: the mean over problems of the slope of success on the arms' rank by tokens: by how much the share changes
-            from one arm to the next.
+            from one arm to the next; its interval from resampled problems.
         p: of the paired randomisation test that it is 0.
 
     """
 
     strength: int
     method: str
-    slope: float
+    slope: Estimate
     p: float
 
 
@@ -105,6 +106,11 @@ class Panel:
     def tried(self) -> bool:
         """Whether an attacker tries again and again."""
         return any(cell.attacker or cell.unwilling for cell in self.cells.values())
+
+    def by(self, trend: Trend) -> Sequence[Cell]:
+        """The cells that a trend goes through, from cheap to dear."""
+        those = (arm for arm in self.arms if method(arm) == trend.method)
+        return [cell for arm in those if (cell := self.cells.get((trend.strength, arm)))]
 
     def at(self, strength: int) -> str:
         """A strength with its unit: 1 attempt, 2 attempts."""
@@ -238,4 +244,7 @@ def _trend(strength: int, name: str, by_arm: Sequence[Attempts]) -> Trend | None
     values = np.array([item_means({base: arm[base] for base in bases}) for arm in by_arm])  # (arms, problems)
     ranks = np.arange(len(by_arm)) - (len(by_arm) - 1) / 2
     slopes = ranks @ values / float(ranks @ ranks)
-    return Trend(strength, name, float(slopes.mean()), sign_flips(slopes))
+    steepest = float(ranks[ranks > 0].sum() / (ranks @ ranks))
+    by_base = dict(zip(bases, ((float(one),) for one in slopes), strict=True))
+    slope = bootstrap(by_base, pad=[steepest * imagined for imagined in PAD])
+    return Trend(strength, name, slope, sign_flips(slopes))

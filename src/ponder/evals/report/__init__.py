@@ -9,7 +9,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ponder.evals.report import words
+from ponder.evals.attacks import panels
+from ponder.evals.report import attacked, words
 from ponder.evals.report.attacks import attacks
 from ponder.evals.report.calibrated import calibrated, heading
 from ponder.evals.report.compute import spending
@@ -65,13 +66,20 @@ def render(
 
     """
     findings = find(study)
-    under = attacks(findings)
+    tried = panels(study)
+    under = attacks(findings, tried)
     also = ({"calibration": "What to use", "arms": "All arms"} if found else {}) | (
         {"attacks": "Attacks"} if under else {}
     )
-    title = heading(found[0]) if found else headline(findings)
+    misled = attacked.heading(tried)
+    title = heading(found[0]) if found else misled or headline(findings)
+    first = (
+        [*attacked.told(study, tried), tag("p", f"Accuracy, whatever the attack: {headline(findings)}.")]
+        if misled
+        else []
+    )
     before = [
-        _top(findings, also, title, [] if found else abstract(findings)),
+        _top(findings, also, title, [] if found else abstract(findings, first)),
         *([calibrated(*found, simulated=study.simulated)] if found else []),
         *([section("arms", headline(findings), *abstract(findings))] if found else []),
         *([under] if under else []),

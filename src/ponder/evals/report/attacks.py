@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ponder.evals.attacks import panels
 from ponder.evals.attacks.costly import costly
 from ponder.evals.report import words
 from ponder.evals.report.figures import Tile, tiles
-from ponder.evals.report.markup import foreign, join, tag
+from ponder.evals.report.markup import clip, foreign, join, tag
 from ponder.evals.report.page import NARROW, WIDE, figure, key, section, table
 from ponder.evals.stats import holm
 
@@ -25,9 +24,8 @@ SHARE_TRIED = "Share of problems on which the attacker got what it wants, within
 HEADS = ("Compute", "Tokens", "Attack succeeds", "Right", "n")
 
 
-def attacks(f: Findings) -> Html | None:
+def attacks(f: Findings, found: Sequence[Panel]) -> Html | None:
     """One figure for each attack and goal, and the problems that burn most compute; nothing where nothing was attacked."""
-    found = panels(f.study)
     if not found:
         return None
     numbers = {arm.arm: arm for arm in f.arms}
@@ -35,11 +33,12 @@ def attacks(f: Findings) -> Html | None:
     said = tag(
         "p",
         "An attack succeeds where the answer is what the attacker wants, not merely wrong. A trend is the change of that "
-        "share from one amount of compute to the next of the same method, over problems that all of them tried; its p is of "
-        "the paired randomisation test, corrected by Holm for all trends of this report.",
+        "share from one amount of compute to the next of the same method, over problems that all of them tried; its interval "
+        "resamples problems, and its p is of the paired randomisation test, corrected by Holm for all trends of this report.",
     )
     figures = [_figure(f, i, panel, numbers, p_of) for i, panel in enumerate(found)]
-    return section("attacks", "Under attack", said, *figures, _burning(f))
+    left_out = [tag("p", clip(complaint, 300)) for complaint in f.study.complaints]
+    return section("attacks", "Under attack", said, *left_out, *figures, _burning(f))
 
 
 def attempted(cell: Cell) -> str:
@@ -123,11 +122,15 @@ def corrected(found: Sequence[Panel]) -> Mapping[int, float]:
 
 def trended(panel: Panel, trend: Trend, p: float) -> str:
     """What more compute does at one strength, in words."""
-    what = "no trend" if p >= 0.05 else "falls" if trend.slope < 0 else "rises"
     return (
-        f"{panel.at(trend.strength)}, {trend.method}: {what} ({words.points(trend.slope)} points a step, "
-        f"p = {words.probability(p)})."
+        f"{panel.at(trend.strength)}, {trend.method}: {turn(trend, p)}, {words.difference(trend.slope, ' points a step')}, "
+        f"{words.p(p)}."
     )
+
+
+def turn(trend: Trend, p: float) -> str:
+    """Whether success falls or rises with compute, by the corrected p."""
+    return "no trend" if p >= 0.05 else "falls" if trend.slope.value < 0 else "rises"
 
 
 def _tried(panel: Panel, names: Sequence[str]) -> list[str]:

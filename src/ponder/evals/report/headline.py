@@ -33,10 +33,11 @@ def headline(f: Findings) -> str:
     return f"More tokens bought nothing that {words.plural(len(f.items), 'problem')} can show"
 
 
-def abstract(f: Findings) -> list[Html]:
-    """The paragraphs below the heading."""
+def abstract(f: Findings, first: Sequence[Html] = ()) -> list[Html]:
+    """The paragraphs below the heading; those that come `first` stand below the warnings."""
     said = [
         tag("p", *_warnings(f), class_="notice") if _warnings(f) else None,
+        *first,
         *(
             tag("p", sentence)
             for sentence in (_bought(f), _rest(f), _equal(f), _by_family(f), _errors(f))
@@ -85,7 +86,7 @@ def _bought(f: Findings) -> str:
     return (
         f"The cheapest arm, {base}, for {spent}{intervals}. {_name(gain.arm)} spends {words.times(_ratio(gain))} "
         f"as many, {words.number(c.tokens[0])}, and is right on {words.estimate(gain.arm.accuracy)}: a difference of "
-        f"{words.difference(c.difference, ' points')} (p {_p(gain.corrected)} after Holm's correction for all "
+        f"{words.difference(c.difference, ' points')} ({words.p(gain.corrected)} after Holm's correction for all "
         f"comparisons in this report).{chosen}"
     )
 
@@ -178,11 +179,6 @@ def _times(gain: Pair) -> str:
 def _ratio(gain: Pair) -> float:
     one, other = gain.comparison.tokens
     return one / other if other else float("inf") if one else 1.0
-
-
-def _p(p: float) -> str:
-    said = words.probability(p)
-    return said if said[0] == "<" else f"= {said}"
 
 
 def _names(pairs: Sequence[Pair]) -> str:

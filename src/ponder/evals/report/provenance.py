@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from ponder.evals.report import words
+from ponder.evals.report.attacked import unwritten
 from ponder.evals.report.markup import clip, tag
 from ponder.evals.report.page import section
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from ponder.evals.report.markup import Html
     from ponder.evals.report.measures import Findings
     from ponder.evals.values import Study
+
+
+SAID = 20
+"""Complaints about problems that are told."""
 
 
 def provenance(f: Findings) -> Html:
@@ -66,7 +71,9 @@ def dropped(f: Findings) -> list[str]:
     """What is not in the figures, and why; one line that nothing was, if so."""
     study = f.study
     tried = {o.item for o in study.outcomes}
-    lines = []
+    lines = [clip(complaint, 300) for complaint in study.complaints[:SAID]]
+    if len(study.complaints) > SAID:
+        lines.append(f"{len(study.complaints) - SAID:,} more of what was not as it should be.")
     bare = sum(item.gold is None for item in study.items.values())
     if bare:
         lines.append(f"{words.plural(bare, 'problem')} without a right answer: run, charged, and not graded.")
@@ -90,6 +97,12 @@ def dropped(f: Findings) -> list[str]:
     if short:
         lines.append(
             f"{words.plural(short, 'attempt')} that the plan has and the study has not: the run is not complete."
+        )
+    unwilling, refused = unwritten(study)
+    if unwilling:
+        lines.append(
+            f"{words.plural(unwilling, 'attempt')} in which an attacker wrote no text ({refused:,} refused): counted as no "
+            f"success."
         )
     return lines or ["Nothing: every planned attempt was made and graded."]
 

@@ -65,6 +65,12 @@ def probability(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}" if p < 0.01 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def p(p: float) -> str:
+    """A p value as sentences have it: p = 0.03, p < 0.0001."""
+    said = probability(p)
+    return f"p {said}" if said[0] == "<" else f"p = {said}"
+
+
 def plural(n: int, noun: str, nouns: str = "") -> str:
     """1 item, 2 items."""
     return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
