@@ -41,7 +41,9 @@ def test_problems_that_were_dropped_are_in_the_report(ponder):
     assert done.returncode == 0, done.stderr
     said = "1 problem was dropped, because what the attacker wants coincides with what is right"
     assert said in " ".join(done.stderr.split())
-    assert (ponder.folder / "page.html").read_text().count(said) == 2, "under attacks, and where all that was dropped is"
+    assert (ponder.folder / "page.html").read_text().count(said) == 2, (
+        "under attacks, and where all that was dropped is"
+    )
 
 
 def test_words_that_do_not_go_together_are_refused(ponder):
