@@ -60,7 +60,7 @@ def test_a_key_is_kept_as_a_hash_and_revoked_at_once(tmp_path):
     assert keys.find(late) is None
 
 
-def test_every_route_but_one_needs_a_key(tmp_path):
+def test_every_route_but_two_needs_a_key(tmp_path):
     keys = opened_keys(tmp_path)
     secret, _ = keys.create("x")
     watcher, _ = keys.create("prometheus", scopes=["metrics"])
@@ -140,7 +140,12 @@ def test_strange_hosts_and_pages_are_refused_on_every_route(host, origin, status
             {"gateway": {"hosts": ["models.lan"], "origins": ["https://chat.example"]}},
         )
         told = []
-        for method, path in (("GET", "/healthz"), ("GET", "/v1/models"), ("POST", "/v1/chat/completions")):
+        for method, path in (
+            ("GET", "/"),
+            ("GET", "/healthz"),
+            ("GET", "/v1/models"),
+            ("POST", "/v1/chat/completions"),
+        ):
             sent, head = [], []
 
             async def receive():

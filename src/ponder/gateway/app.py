@@ -18,7 +18,7 @@ from starlette.routing import Match, Route, Router
 
 from ponder.core.errors import PonderError
 from ponder.engines.servers.asking import SALT
-from ponder.gateway import documents
+from ponder.gateway import documents, front
 from ponder.gateway.answering import Answering
 from ponder.gateway.asked import read
 from ponder.gateway.callers import Callers
@@ -99,6 +99,7 @@ class Gateway:
             ("GET", "/openapi.json"): ("inference", self._openapi),
             ("GET", "/metrics"): ("metrics", self._metrics),
             ("GET", "/healthz"): (None, self._healthz),
+            ("GET", "/"): (None, self._front),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -251,6 +252,10 @@ class Gateway:
     async def _healthz(self, exchange: Exchange) -> None:
         status = 503 if self.draining else 200
         await exchange.reply.json(status, {"status": "draining" if self.draining else "ok"})
+
+    async def _front(self, exchange: Exchange) -> None:
+        page = front.front(exchange.headers["host"])
+        await exchange.reply.whole(200, front.headers(), page)
 
     # -- around them ----------------------------------------------------------------------------------------------
 

@@ -233,6 +233,9 @@ def openapi(models: Sequence[str]) -> dict[str, Any]:
             "/openapi.json": get("This document", {"type": "object"}),
             "/metrics": get("Counters, as Prometheus reads them", {"type": "string"}, "text/plain"),
             "/healthz": get("Whether it serves", health, security=[]),
+            "/": get(
+                "A page for people, which says what this is", {"type": "string"}, "text/html", security=[]
+            ),
         },
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
