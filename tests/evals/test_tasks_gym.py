@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ from ponder.core.errors import UnknownName, UsageError
 from ponder.evals.graders import Graders
 from ponder.evals.tasks import DEFAULT, _gym, gym, load, suites
 from ponder.evals.tasks.gym_kinds import EQUAL
-from ponder.evals.tasks.spec import Spec
+from ponder.evals.tasks.spec import Spec, read
 from ponder.runtime.equality import Equality
 from ponder.thinking.answers import find
 from ponder.thinking.numbers import number_key
@@ -108,6 +109,34 @@ def test_a_value_has_the_type_of_its_default():
     for text, default in (("three", 1), ("perhaps", True), ("+", ("*",)), ("(1,b)", [5])):
         with pytest.raises(ValueError):
             _gym.value(text, default)
+
+
+def test_parameters_are_told_as_they_are_written():
+    family, told = gym.about("countdown")
+    assert family == load("countdown", limit=1).items[0].family == gym.names()["countdown"]
+    assert {"name": "operators", "type": "list", "default": "(+,-,*,/)"} in told
+    assert told[-1]["name"] == "size"
+    _, told = gym.about("word_sorting")
+    [transformation] = [p for p in told if p["name"] == "transformation"]
+    assert transformation["default"] in transformation["type"].split(" | ")
+    assert {p["name"] for p in gym.about("time_intervals")[1]}.isdisjoint({"min_time", "max_date"})
+    with pytest.raises(UnknownName, match=r"chain_sum.*List them: ponder tasks"):
+        gym.about("chain_sums")
+
+
+def test_every_parameter_can_be_said_at_its_default():
+    pytest.importorskip("reasoning_gym")
+    for name in _gym.names():
+        for told in _gym.parameters(name):
+            if told["default"] is not None:
+                [(key, text)] = read(f"{name}:{told['name']}={told['default']}").options.items()
+                default = _gym._defaults(name)[key]
+                assert _gym.value(text, default) == default, (name, key)
+
+
+@pytest.mark.parametrize("default", [dt.time(3), [(0, 1)], object(), ("a,b",)])
+def test_what_no_line_can_say_is_no_parameter(default):
+    assert _gym.written(default) is None
 
 
 def test_lists_flags_and_size():

@@ -18,7 +18,7 @@ import typer
 from ponder import __version__
 from ponder.cli.commands.attack import attack
 from ponder.cli.commands.calibrate import calibrate
-from ponder.cli.commands.catalogue import scorers, strategies
+from ponder.cli.commands.catalogue import scorers, strategies, tasks
 from ponder.cli.commands.doctor import doctor
 from ponder.cli.commands.eval import eval_
 from ponder.cli.commands.mock import mock
@@ -36,6 +36,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     solve,
     strategies,
     scorers,
+    tasks,
     models,
     pull,
     runs,

@@ -199,9 +199,9 @@ def table_of_runs(rows: list[dict[str, Any]]) -> Table:
             continue
         table.add_row(
             name,
-            Text(_line(row["question"], 50)),
+            Text(shortened(row["question"], 50)),
             Text(row["strategy"]),
-            Text(_line(row["answer"] or "-", 24), style="bold"),
+            Text(shortened(row["answer"] or "-", 24), style="bold"),
             f"{row['completion']:,}",
             row["stop"] or "",
         )
@@ -290,6 +290,6 @@ def _ending(attempt: Any) -> Text:
     )
 
 
-def _line(text: str, most: int) -> str:
+def shortened(text: str, most: int) -> str:
     text = one_line(text)
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -50,13 +50,17 @@ def about(*setting: str) -> Iterator[None]:
 
 
 class UnknownName(UsageError):
-    """No such name; the message suggests near ones."""
+    """No such name; the message suggests near ones. Where there are too many to be told, `lister` is the command that lists them."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], *, lister: str = "") -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known) or 'none'}."
-        super().__init__(f"There is no {what} named {name!r}. {hint}")
+        hints = [f"Did you mean {' or '.join(near)}?"] if near else []
+        if lister:
+            hints.append(f"List them: {lister}")
+        elif not near:
+            hints.append(f"There are: {', '.join(known) or 'none'}.")
+        super().__init__(f"There is no {what} named {name!r}. {' '.join(hints)}")
 
 
 class Unsupported(UsageError):

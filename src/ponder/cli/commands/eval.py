@@ -21,7 +21,8 @@ def eval_(
         list[str] | None,
         typer.Argument(
             metavar="TASK",
-            help="Tasks by name (chain_sum:min_terms=3,max_terms=3), files (.jsonl, .parquet, .yaml), or hf:OWNER/NAME.",
+            help="Tasks by name (chain_sum:min_terms=3,max_terms=3), files (.jsonl, .parquet, .yaml), or hf:OWNER/NAME. "
+            "See `ponder tasks`.",
         ),
     ] = None,
     strategy: Annotated[

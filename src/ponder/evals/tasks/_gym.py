@@ -92,14 +92,20 @@ def main() -> None:
 
 
 def make(request: dict[str, Any]) -> Any:
-    """Items of one data set, a line each; then {"done": true}, or what is wrong. Without a name, the names there are."""
+    """Items of one data set, a line each; then {"done": true}, or what is wrong.
+
+    Without a name, the names there are with their families; with {"about": true}, the family and the parameters alone.
+    """
     name = request["name"]
     known = names()
     if not name:
-        yield {"names": known}
+        yield {"names": {one: _family(one) for one in known}}
         return
     if name not in known:
         yield {"unknown": "task", "name": name, "known": known}
+        return
+    if request.get("about"):
+        yield {"family": _family(name), "parameters": parameters(name)}
         return
     defaults = _defaults(name)
     for key in request["options"]:
@@ -139,6 +145,48 @@ def names() -> list[str]:
     from reasoning_gym.factory import DATASETS
 
     return sorted(set(DATASETS) - UNFIT)
+
+
+def _family(name: str) -> str:
+    """The `category` of a data set, without making one."""
+    from reasoning_gym.factory import DATASETS
+
+    return str(DATASETS[name][0].__module__.split(".")[1])
+
+
+def parameters(name: str) -> list[dict[str, str | None]]:
+    """The parameters of a data set that a line can say: name, type, and default as it is written, None if it is unset."""
+    found: list[dict[str, str | None]] = []
+    for key, default in _defaults(name).items():
+        if default is None or default is dataclasses.MISSING:
+            found.append({"name": key, "type": "number or text, else unset", "default": None})
+        elif (text := written(default)) is not None:
+            found.append({"name": key, "type": _type(default), "default": text})
+    return found
+
+
+def written(default: Any) -> str | None:
+    """The text that `value` reads as this; None if there is none."""
+    if isinstance(default, bool):
+        text = str(default).lower()
+    elif isinstance(default, enum.Enum):
+        text = str(default.value)
+    elif isinstance(default, (list, tuple)):
+        text = f"({','.join(written(part) or '' for part in default)})"
+    else:
+        text = str(default)
+    try:
+        return text if value(text, default) == default else None
+    except ValueError:
+        return None
+
+
+def _type(default: Any) -> str:
+    if isinstance(default, enum.Enum):
+        return " | ".join(str(one.value) for one in type(default))
+    if isinstance(default, (list, tuple)):
+        return "list"
+    return "text" if isinstance(default, str) else type(default).__name__
 
 
 def _defaults(name: str) -> dict[str, Any]:

@@ -145,8 +145,7 @@ def make(wanted: Sequence[Wanted], others: Iterable[str] = ()) -> tuple[list[Ite
     current = next(left)
     for line in _asked(requests):
         if "unknown" in line:
-            more = others if line["unknown"] == "task" else ()
-            raise UnknownName(line["unknown"], line["name"], [*line["known"], *more])
+            raise _unknown(line, others)
         if "wrong" in line:
             raise UsageError(f"reasoning-gym refuses {current.spec}: {line['wrong']}. Change the parameter.")
         if "failed" in line:
@@ -158,15 +157,45 @@ def make(wanted: Sequence[Wanted], others: Iterable[str] = ()) -> tuple[list[Ite
     return items, complaints
 
 
-def names() -> list[str]:
-    """Every data set that can be loaded by name.
+def names() -> dict[str, str]:
+    """Every data set that can be loaded by name, with its family.
 
     Raises:
         UsageError: the package is missing.
 
     """
-    found: list[str] = _asked([{"name": ""}])[0]["names"]
+    found: dict[str, str] = _asked([{"name": ""}])[0]["names"]
     return found
+
+
+def about(name: str, others: Iterable[str] = ()) -> tuple[str, list[dict[str, str | None]]]:
+    """The family of a data set, and its parameters: name, type, and default as it is written, None if it is unset.
+
+    Raises:
+        UnknownName: there is no such data set.
+        UsageError: the package is missing.
+
+    """
+    [line] = _asked([{"name": name, "about": True}])
+    if "unknown" in line:
+        raise _unknown(line, others)
+    size: dict[str, str | None] = {
+        "name": "size",
+        "type": "int, where no --limit is given",
+        "default": str(COUNT),
+    }
+    return line["family"], [*line["parameters"], size]
+
+
+def grader_of(name: str) -> str:
+    """The grader of a data set's items."""
+    return GRADERS.get(kind_of(name), "exact") if name in EQUAL else GRADER
+
+
+def _unknown(line: dict[str, Any], others: Iterable[str]) -> UnknownName:
+    if line["unknown"] == "task":
+        return UnknownName("task", line["name"], [*line["known"], *others], lister="ponder tasks")
+    return UnknownName(line["unknown"], line["name"], line["known"])
 
 
 def _asked(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -210,7 +239,7 @@ def _item(made: dict[str, Any], wanted: Wanted) -> Item:
         task=str(wanted.spec),
         family=wanted.family or made["family"],
         level=_level(made["difficulty"]),
-        grader=GRADERS.get(kind, "exact") if name in EQUAL else GRADER,
+        grader=grader_of(name),
         meta={} if name in EQUAL else scored,
     )
 
