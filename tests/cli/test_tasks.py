@@ -103,7 +103,7 @@ def test_the_simulated_one_is_for_the_simulated_model(ponder):
         pytest.param("chain_sum:min_term=3", "Did you mean min_terms", marks=MADE_UP),
         ("sys2bench:family=logics", "Did you mean logic?"),
         ("gsm8k:splt=test", "Did you mean split"),
-        ("simulated:sead=3", "Did you mean seed"),
+        ("simulated:sead=3", "Did you mean spread or seed?"),
         ("nowhere.jsonl", "nowhere.jsonl cannot be read"),
         ("chain_sum:3", "chain_sum:option=value"),
     ],
