@@ -299,7 +299,7 @@ def test_an_item_is_the_same_after_it_was_kept():
 
 AT_ONCE = 16
 CHILD = """
-import sys, anyio
+import os, signal, sys, anyio
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from evals.test_harness import *
@@ -307,9 +307,14 @@ arms, told_by = (SEARCHES, steps) if sys.argv[4] == "searches" else (ARMS[:4], s
 plan = Plan(items(int(sys.argv[3])), arms, (0,))
 folder = Path(sys.argv[1])
 calls = open(folder / "calls", "a")
+left = int(sys.argv[5])  # until it stops itself, to be killed; 0: never
 class Counted(Scripted):
     async def extend(self, prefix, sampling, watch=None):
+        global left
         calls.write("x"); calls.flush()
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
         return await super().extend(prefix, sampling, watch)
 paths = list(folder.glob("*.sqlite"))
 known = {}

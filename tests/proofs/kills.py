@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -105,16 +106,17 @@ def killed(
     samples: set[object] = set()
     attempts: set[object] = set()
     while True:
+        calls = 1 + int(chance.random() * 2 * stretch) if done < kills else 0
         child = subprocess.Popen(
-            [sys.executable, "-c", harness.CHILD, str(place), HERE, str(items), what],
+            [sys.executable, "-c", harness.CHILD, str(place), HERE, str(items), what, str(calls)],
             stdout=subprocess.PIPE,
             text=True,
         )
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         if done < kills:
-            _until(place / "calls", chance.random() * 2 * stretch, child)
-            time.sleep(chance.random() * 0.01)
+            # It stops by itself, however late we look; ended or stopped, it is still there to be asked.
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             before = _kept_by(child, place)  # what a reader was told a moment before
             samples, attempts = samples | before[0], attempts | before[1]
             resumed += child.poll() is None
@@ -144,13 +146,6 @@ def killed(
         and resumed >= 0.9 * kills
         and 0 <= again <= most,
     )
-
-
-def _until(calls: Path, more: float, child: subprocess.Popen[str]) -> None:
-    """Wait until so many more samples have been asked for, or the child has ended."""
-    most = (calls.stat().st_size if calls.exists() else 0) + more
-    while child.poll() is None and (not calls.exists() or calls.stat().st_size < most):
-        time.sleep(0.001)
 
 
 @row(
