@@ -146,5 +146,11 @@ async def running(
         if signals and sys.platform != "win32":
             group.start_soon(listen)
         group.start_soon(tell)
-        await server.serve([listening])
+        try:
+            await server.serve([listening])
+        finally:
+            # uvicorn leaves them open where it is cancelled. A socket that is closed while the loop still watches it
+            # takes away the events of the next one of its number.
+            for each in getattr(server, "servers", ()):
+                each.close()
         group.cancel_scope.cancel()
