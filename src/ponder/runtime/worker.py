@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
@@ -114,8 +115,9 @@ def lent(idle: list[Worker], make: Callable[[], Worker]) -> Iterator[Loan]:
 
 
 def bare() -> dict[str, str]:
-    """An environment for a worker: ours may hold secrets, and it needs none of it but where modules are."""
-    return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+    """An environment for a worker: ours may hold secrets, and it needs none of it but where modules are, from any folder."""
+    modules = [str(Path(place).absolute()) for place in sys.path if place]
+    return {"PYTHONPATH": os.pathsep.join(modules), "PYTHONSAFEPATH": "1"}
 
 
 async def put(

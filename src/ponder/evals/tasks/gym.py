@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ponder.core.errors import UnknownName, UsageError
@@ -23,6 +21,7 @@ from ponder.evals.tasks.gym_kinds import EQUAL, FENCE, kind_of
 from ponder.evals.tasks.loaded import Tasks
 from ponder.evals.tasks.rows import GRADERS
 from ponder.evals.values import Item
+from ponder.runtime.worker import bare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,13 +67,7 @@ class Wanted:
 
 def environment() -> dict[str, str]:
     """What a process that makes or scores items may know: where modules are, and one order of sets for all."""
-    return {
-        "PYTHONPATH": os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place),
-        "PYTHONSAFEPATH": "1",
-        "PYTHONHASHSEED": "0",
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
+    return bare() | {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def check() -> None:
